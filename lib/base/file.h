@@ -1,0 +1,56 @@
+/*
+ * Files, whole and durable.
+ *
+ * Reading takes a cap and accepts regular files only (a FIFO or a device named
+ * by mistake never blocks or floods).  Writing makes a temporary file beside
+ * the target with its final mode, writes and syncs it, renames it and syncs
+ * the folder: a reader sees the old bytes or the new, and success means that
+ * the new ones survive a power cut.  A failed fsync is never retried on the
+ * same descriptor.  Paths are relative to a directory descriptor that the
+ * caller opened (AT_FDCWD will do); symbolic links are followed for reading
+ * only where the caller says so.
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct buf;
+struct err;
+
+enum file_read_flags {
+	FILE_FOLLOW = 1,	/* the last component may be a symbolic link */
+	FILE_PRIVATE = 2	/* ERR_PERMISSION if group or others can read it */
+};
+
+/*
+ * Appends the whole file to out.  ERR_ABSENT when there is none, ERR_DATA when
+ * it is larger than max or not a regular file, else ERR_IO or ERR_PERMISSION.
+ */
+int file_read(int dirfd, const char *path, size_t max, int flags,
+    struct buf *out, struct err *err);
+
+enum file_write_how {
+	FILE_REPLACE,		/* there or not */
+	FILE_NEW		/* only if absent, else ERR_EXISTS */
+};
+
+/* Atomic and durable as above.  mode is the final mode, umask or not. */
+int file_write(int dirfd, const char *path, const void *data, size_t len,
+    mode_t mode, enum file_write_how how, struct err *err);
+
+/* write(2) until all is written; -1 and errno. */
+int file_write_all(int fd, const void *data, size_t len);
+
+/* Makes every missing folder of path (mode 0700, parents synced). */
+int file_mkdirs(int dirfd, const char *path, struct err *err);
+
+/* fsync of the folder that holds path ("." if it has no slash). */
+int file_sync_parent(int dirfd, const char *path, struct err *err);
+
+/* unlink or recursive removal; absence is success; the parent is synced. */
+int file_remove(int dirfd, const char *path, struct err *err);
+
+#endif
