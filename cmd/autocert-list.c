@@ -76,44 +76,13 @@ struct list {
 	time_t now;
 };
 
-/* The length of the UTF-8 sequence that s begins with, 0 when it is none
- * (RFC 3629, 4). */
-static size_t
-utf8_len(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 :
-	    s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 :
-	    0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
-		return 0;
-	return n;
-}
-
-/* An issuer's name is its own: what would break a line, a column or a
- * terminal becomes "?". */
+/* An issuer's name is its own. */
 static char *
 printable(const char *text)
 {
-	const unsigned char *p = (const unsigned char *)text;
-	struct buf out = BUF_INIT;
-	char *copy;
-	size_t n;
+	char *copy = xstrdup(text);
 
-	for (; *p != '\0'; p += n == 0 ? 1 : n) {
-		n = utf8_len(p);
-		if (n == 0 || *p < 0x20 || *p == 0x7f ||
-		    (*p == 0xc2 && p[1] < 0xa0))
-			buf_puts(&out, "?");
-		else
-			buf_put(&out, p, n);
-	}
-	copy = xstrdup(buf_str(&out));
-	buf_release(&out);
+	make_printable(copy);
 	return copy;
 }
 
@@ -145,7 +114,7 @@ add_row(struct list *l)
 {
 	if (l->n == l->cap) {
 		l->cap = l->cap == 0 ? 16 : 2 * l->cap;
-		l->rows = xrealloc(l->rows, l->cap, sizeof *l->rows);
+		l->rows = xrealloc(l->rows, l->cap, sizeof(*l->rows));
 	}
 	l->rows[l->n] = (struct strings){ .v = NULL };
 	return &l->rows[l->n++];
@@ -283,7 +252,7 @@ want(struct wanted *w, const char *operand, struct err *err)
 	for (const char *p = name; *p != '\0'; p++)
 		if ((unsigned char)*p >= 0x80)
 			return -1;
-	if (name_safe(name, w->folder, sizeof w->folder) == -1 ||
+	if (name_safe(name, w->folder, sizeof(w->folder)) == -1 ||
 	    w->folder[0] == '\0')
 		return err_set(err, ERR_USAGE, "not a name: %s", operand);
 	w->operand = operand;
@@ -413,7 +382,7 @@ list(int n, char *const operands[])
 	struct err err = ERR_INIT;
 	int status;
 
-	l.wanted = xcalloc(l.n_wanted + 1, sizeof *l.wanted);
+	l.wanted = xcalloc(l.n_wanted + 1, sizeof(*l.wanted));
 	for (size_t i = 0; i < l.n_wanted; i++)
 		if (want(&l.wanted[i], operands[i], &err) == -1) {
 			status = cmd_usage("%s", err.text);

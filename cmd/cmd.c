@@ -59,11 +59,11 @@ is_leaky(const char *variable)
 	};
 	size_t len = strcspn(variable, "=");
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (len == strlen(names[i]) &&
 		    strncmp(variable, names[i], len) == 0)
 			return true;
-	for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
 	return false;
@@ -147,7 +147,7 @@ cmd_usage(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof line, fmt, ap);
+	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	log_error(NULL, "%s", line);
 	print_usage(stderr);
@@ -264,8 +264,8 @@ all_options(void)
 {
 	size_t own = count(self->options), common, n = 0;
 	const struct option *settings = settings_options(&common);
-	size_t all = sizeof shared_options / sizeof shared_options[0];
-	struct option *out = xcalloc(own + common + all + 1, sizeof *out);
+	size_t all = sizeof(shared_options) / sizeof(shared_options[0]);
+	struct option *out = xcalloc(own + common + all + 1, sizeof(*out));
 
 	for (size_t i = 0; i < own; i++)
 		out[n++] = self->options[i];
@@ -361,7 +361,7 @@ cmd_user_agent(void)
 {
 	static char agent[128];
 
-	if (fmt_fit(agent, sizeof agent, "%s/%s (%s)", PACKAGE,
+	if (fmt_fit(agent, sizeof(agent), "%s/%s (%s)", PACKAGE,
 	    PACKAGE_VERSION, self->name) == -1)
 		return PACKAGE "/" PACKAGE_VERSION;
 	return agent;

@@ -99,7 +99,7 @@ static const struct option options[] = {
 const struct option *
 settings_options(size_t *n)
 {
-	*n = sizeof options / sizeof options[0];
+	*n = sizeof(options) / sizeof(options[0]);
 	return options;
 }
 
@@ -109,7 +109,7 @@ void
 settings_init(struct settings *s)
 {
 	*s = (struct settings){ .eab_mac = BUF_SECRET };
-	s->values = xcalloc(ROWS, sizeof *s->values);
+	s->values = xcalloc(ROWS, sizeof(*s->values));
 	for (size_t i = 0; i < ROWS; i++)
 		s->values[i].text =
 		    xstrdup(table[i].kind == SWITCH ? "false" : "");
@@ -191,10 +191,10 @@ go_bool(const char *text)
 		"0", "f", "F", "false", "False", "FALSE"
 	};
 
-	for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
 		if (strcmp(text, yes[i]) == 0)
 			return "true";
-	for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
 		if (strcmp(text, no[i]) == 0)
 			return "false";
 	return NULL;
@@ -515,7 +515,7 @@ check_dir_url(const char *dir, size_t scheme, struct err *err)
 {
 	static const char *const known[] = { "s3", "gs" };
 
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strlen(known[i]) == scheme &&
 		    strncmp(dir, known[i], scheme) == 0)
 			return err_set(err, ERR_CONFIG, "%s: storage provider "

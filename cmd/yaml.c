@@ -62,7 +62,7 @@ static struct node *
 node_new(struct loader *l, enum yaml_type type, const yaml_event_t *event)
 {
 	struct document *doc = l->doc;
-	struct node *node = xcalloc(1, sizeof *node);
+	struct node *node = xcalloc(1, sizeof(*node));
 
 	if (doc->n == doc->cap) {
 		doc->cap = doc->cap == 0 ? 64 : 2 * doc->cap;
@@ -158,7 +158,7 @@ anchor_add(struct loader *l, const yaml_char_t *name, struct node *node,
 		return at(l, node->yaml.line, err);
 	}
 	if (l->anchors == NULL)
-		l->anchors = xcalloc(ANCHORS, sizeof *l->anchors);
+		l->anchors = xcalloc(ANCHORS, sizeof(*l->anchors));
 	l->anchors[l->n_anchors++] = (struct anchor){
 		.name = xstrdup((const char *)name), .node = node
 	};
@@ -233,7 +233,7 @@ entries_add(struct entries *e, struct yaml *key, struct yaml *value)
 {
 	if (e->n == e->cap) {
 		e->cap = e->cap == 0 ? 16 : 2 * e->cap;
-		e->v = xrealloc(e->v, e->cap, sizeof *e->v);
+		e->v = xrealloc(e->v, e->cap, sizeof(*e->v));
 	}
 	e->v[e->n] = (struct entry){
 		.key = key, .value = value, .place = e->n
@@ -299,7 +299,7 @@ drop_shadowed(const struct loader *l, struct entries *e, struct err *err)
 
 	if (e->n == 0)
 		return 0;
-	qsort(e->v, e->n, sizeof *e->v, by_key);
+	qsort(e->v, e->n, sizeof(*e->v), by_key);
 	for (size_t i = 0; i < e->n; i++) {
 		struct entry *it = &e->v[i];
 
@@ -315,7 +315,7 @@ drop_shadowed(const struct loader *l, struct entries *e, struct err *err)
 			return at(l, it->key->line, err);
 		}
 	}
-	qsort(e->v, e->n, sizeof *e->v, by_place);
+	qsort(e->v, e->n, sizeof(*e->v), by_place);
 	return 0;
 }
 
@@ -485,7 +485,7 @@ read_events(struct loader *l, const void *data, size_t len, struct err *err)
 		if (!yaml_parser_parse(&l->parser, &event))
 			return parser_failed(l, data, len, err);
 		type = event.type;
-		if ((size_t)type < sizeof takers / sizeof takers[0] &&
+		if ((size_t)type < sizeof(takers) / sizeof(takers[0]) &&
 		    takers[type] != NULL)
 			rc = takers[type](l, &event, err);
 		event_release(&event);
@@ -544,7 +544,7 @@ yaml_parse(const char *file, const void *data, size_t len, struct err *err)
 		err_set(err, ERR_SOFTWARE, "%s: libyaml failed", file);
 		return NULL;
 	}
-	l.doc = xcalloc(1, sizeof *l.doc);
+	l.doc = xcalloc(1, sizeof(*l.doc));
 	if (read_events(&l, data == NULL ? "" : data, len, err) == 0)
 		root = take_root(&l);
 	else
@@ -585,7 +585,7 @@ yaml_is_null(const struct yaml *node)
 {
 	static const char *const words[] = { "", "~", "null", "Null", "NULL" };
 
-	return is_plain(node, words, sizeof words / sizeof words[0]);
+	return is_plain(node, words, sizeof(words) / sizeof(words[0]));
 }
 
 /* The type bool of YAML 1.1, without its y and n, which loaders leave out. */
@@ -599,9 +599,9 @@ yaml_bool(const struct yaml *node, bool *out)
 		"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"
 	};
 
-	if (is_plain(node, yes, sizeof yes / sizeof yes[0]))
+	if (is_plain(node, yes, sizeof(yes) / sizeof(yes[0])))
 		*out = true;
-	else if (is_plain(node, no, sizeof no / sizeof no[0]))
+	else if (is_plain(node, no, sizeof(no) / sizeof(no[0])))
 		*out = false;
 	else
 		return -1;

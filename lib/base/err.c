@@ -54,8 +54,7 @@ printable_len(const unsigned char *s)
 	return u->len;
 }
 
-/* A '?' for each control character and each byte that is not UTF-8. */
-static void
+void
 make_printable(char *text)
 {
 	const unsigned char *in = (const unsigned char *)text;

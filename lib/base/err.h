@@ -75,6 +75,12 @@ int err_bug(struct err *err, const char *fmt, ...)
 void err_clear(struct err *err);
 
 /*
+ * Makes text fit for a line of a message, in place: a '?' for each control
+ * character (C0, DEL, C1) and each byte that is not UTF-8.
+ */
+void make_printable(char *text);
+
+/*
  * Folds one outcome into a batch's: worst of what failed while nothing
  * succeeded, ERR_PARTIAL once some succeeded and some failed.
  */
