@@ -126,9 +126,17 @@ get_text(const struct json *o, const char *member, char *out, size_t size)
 }
 
 void
-renewal_load(const struct json *o, struct renewal *r)
+renewal_load(const struct json *meta, struct renewal *r)
 {
+	const struct json *data = NULL, *o = NULL;
+
 	*r = (struct renewal){ .known = false };
+	if (meta)
+		(void)json_get_object("metadata", meta, "issuer_data",
+		    JSON_OPTIONAL, &data, NULL);
+	if (data)
+		(void)json_get_object("metadata", data, "renewal_info",
+		    JSON_OPTIONAL, &o, NULL);
 	if (!o)
 		return;
 	r->known = get_window(o, &r->start, &r->end) == 0;

@@ -39,9 +39,10 @@ struct renewal {
 int renewal_read(const void *body, size_t len, int64_t retry_after, time_t now,
     uint32_t random, struct renewal *r, struct err *err);
 
-/* From and to the "renewal_info" object of CertMagic's metadata. */
-void renewal_load(const struct json *renewal_info, struct renewal *r);
-struct json *renewal_save(const struct renewal *r);	/* caller frees */
+/* From a certificate's metadata, where CertMagic keeps it as
+ * issuer_data.renewal_info, and to that object, which the caller frees. */
+void renewal_load(const struct json *meta, struct renewal *r);
+struct json *renewal_save(const struct renewal *r);
 
 /*
  * The flow of one row that asks: GET renewalInfo/CertID, unsigned.  The answer

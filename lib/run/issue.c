@@ -8,6 +8,7 @@
 
 #include "acme/order.h"
 #include "acme/problem.h"
+#include "acme/renewal.h"
 #include "base/buf.h"
 #include "base/date.h"
 #include "base/flow.h"
@@ -52,6 +53,7 @@ needed(const struct certificate *c, const struct issue_spec *spec,
     struct err *err)
 {
 	char date[DATE_MAX];
+	struct renewal r;
 
 	if (!c->key_matches)
 		return err_set(err, ERR_ABSENT, "its key does not fit");
@@ -63,10 +65,11 @@ needed(const struct certificate *c, const struct issue_spec *spec,
 		    key_type_name(c->cert.key_type));
 	/* as in Pomerium, must-staple changes what is ordered from now on, and
 	 * never makes an order by itself */
-	if (due_now(&c->cert, time(NULL)))
+	renewal_load(c->meta, &r);
+	if (due_now(&c->cert, &r, time(NULL)))
 		return err_set(err, ERR_ABSENT, "it is due since %s",
-		    date_format(due_at(c->cert.not_before, c->cert.not_after),
-		    date));
+		    date_format(due_with(c->cert.not_before, c->cert.not_after,
+		    &r), date));
 	return 0;
 }
 

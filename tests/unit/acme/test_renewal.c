@@ -82,6 +82,17 @@ test_bad(void)
 	is(r.explanation, "", "an explanation that is no web page is none");
 }
 
+/* {"issuer_data":{"renewal_info":O}} */
+static struct json *
+meta(struct json *o)
+{
+	struct json *doc = json_new_object(), *data = json_new_object();
+
+	json_add(data, "renewal_info", o);
+	json_add(doc, "issuer_data", data);
+	return doc;
+}
+
 static void
 test_members(void)
 {
@@ -89,22 +100,22 @@ test_members(void)
 		.selected = NOW + HOUR, .retry_at = NOW + 5,
 		.cert_id = "aki.serial", .explanation = "https://ca.test/why" };
 	struct renewal again;
-	struct json *o = renewal_save(&r), *zero;
+	struct json *doc = meta(renewal_save(&r));
 
-	renewal_load(o, &again);
+	renewal_load(doc, &again);
 	ok(again.known && again.start == r.start && again.end == r.end &&
 	    again.selected == r.selected && again.retry_at == r.retry_at,
 	    "what is saved is loaded");
 	is(again.cert_id, "aki.serial", "with its identifier");
 	is(again.explanation, "https://ca.test/why", "and its explanation");
-	json_free(o);
+	json_free(doc);
 	renewal_load(NULL, &again);
 	ok(!again.known && !again.selected, "nothing there, nothing known");
-	zero = json_parse("x", "{\"_selectedTime\":\"0001-01-01T00:00:00Z\"}",
-	    39, NULL);
-	renewal_load(zero, &again);
+	doc = meta(json_parse("x",
+	    "{\"_selectedTime\":\"0001-01-01T00:00:00Z\"}", 40, NULL));
+	renewal_load(doc, &again);
 	is_int(again.selected, 0, "Go's zero time is none");
-	json_free(zero);
+	json_free(doc);
 }
 
 static void

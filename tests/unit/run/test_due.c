@@ -2,6 +2,7 @@
 
 #include "tap.h"
 
+#include "acme/renewal.h"
 #include "pki/cert.h"
 #include "run/due.h"
 
@@ -12,6 +13,7 @@ main(void)
 {
 	const time_t t0 = 1800000000;
 	struct cert c = { .not_before = t0 };
+	struct renewal r = { .known = true };
 
 	/* not_after is the last second: a life of 90 days ends one before */
 	is_int(due_at(t0, t0 + 90 * DAY - 1), t0 + 60 * DAY, "90 days: at 60");
@@ -26,7 +28,24 @@ main(void)
 	is_int(due_at(0, 253402300799), 168934867200,
 	    "year 9999 does not overflow");
 	c.not_after = t0 + 90 * DAY - 1;
-	ok(!due_now(&c, t0 + 60 * DAY - 1), "a second before it is not due");
-	ok(due_now(&c, t0 + 60 * DAY), "at the instant it is");
+	ok(!due_now(&c, NULL, t0 + 60 * DAY - 1),
+	    "a second before it is not due");
+	ok(due_now(&c, NULL, t0 + 60 * DAY), "at the instant it is");
+
+	is_int(due_with(t0, c.not_after, &r), t0 + 60 * DAY,
+	    "a window without an instant chosen says nothing");
+	r.selected = t0 + 20 * DAY;
+	is_int(due_with(t0, c.not_after, &r), t0 + 20 * DAY - 600,
+	    "the CA's instant brings it forward");
+	r.selected = t0 + 80 * DAY;
+	is_int(due_with(t0, c.not_after, &r), t0 + 80 * DAY - 600,
+	    "and puts it off");
+	r.selected = t0 + 400 * DAY;
+	is_int(due_with(t0, c.not_after, &r), t0 + 90 * DAY - 90 * DAY / 20,
+	    "but not into the last twentieth");
+	r.selected = 5;
+	is_int(due_with(t0, c.not_after, &r), t0, "long ago: at once");
+	ok(due_now(&c, &r, t0 + 1), "which is now");
+	is_int(due_with(t0, t0 - 1, &r), t0, "no life, no window");
 	return done();
 }
