@@ -1,28 +1,25 @@
 #include <config.h>
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/date.h"
 #include "base/err.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/name.h"
 #include "cmd/ca.h"
 #include "cmd/cmd.h"
+#include "cmd/issued.h"
 #include "pki/idna.h"
 #include "run/issue.h"
 #include "run/run.h"
 #include "solver/solver.h"
-#include "store/certificate.h"
 #include "store/store.h"
 
 enum { OPT_CERT_NAME = 1, OPT_CHALLENGE, OPT_FORCE, OPT_JOBS, OPT_KEY_TYPE };
 
-enum { LINE_NAMES_MAX = 100, LINES_MAX = 10000, JOBS_MAX = 1000 };
+enum { LINE_NAMES_MAX = 100, LINES_MAX = 10000 };
 
 static struct {
 	const char *cert_name;
@@ -53,39 +50,6 @@ static struct {
 /* -- options -- */
 
 static int
-set_challenges(const char *list, struct err *err)
-{
-	char *copy = xstrdup(list), *rest = copy, *word;
-	int rc = 0;
-
-	opt.n_challenges = 0;
-	while (rc == 0 && (word = strsep(&rest, ","))) {
-		enum challenge_type type;
-
-		if (challenge_type_parse(word, &type) == -1 ||
-		    !solver_find(type) || opt.n_challenges == 4)
-			rc = err_set(err, ERR_USAGE, "--challenge %s: \"%s\" "
-			    "is not http-01 or tls-alpn-01", list, word);
-		else
-			opt.challenges[opt.n_challenges++] = type;
-	}
-	free(copy);
-	return rc;
-}
-
-static int
-set_jobs(const char *arg, struct err *err)
-{
-	char *end;
-
-	opt.jobs = strtol(arg, &end, 10);
-	if (end == arg || *end || opt.jobs < 1 || opt.jobs > JOBS_MAX)
-		return err_set(err, ERR_USAGE,
-		    "--jobs %s: a number from 1 to %d is wanted", arg, JOBS_MAX);
-	return 0;
-}
-
-static int
 option(int val, const char *arg, struct err *err)
 {
 	switch (val) {
@@ -93,12 +57,13 @@ option(int val, const char *arg, struct err *err)
 		opt.cert_name = arg;
 		return 0;
 	case OPT_CHALLENGE:
-		return set_challenges(arg, err);
+		return solver_parse(arg, opt.challenges, &opt.n_challenges,
+		    err);
 	case OPT_FORCE:
 		opt.force = true;
 		return 0;
 	case OPT_JOBS:
-		return set_jobs(arg, err);
+		return issued_jobs(arg, &opt.jobs, err);
 	default:
 		if (key_type_parse(arg, &opt.key_type) == -1)
 			return err_set(err, ERR_USAGE, "--key-type %s: p256, "
@@ -213,62 +178,20 @@ read_lines(void)
 /* -- results -- */
 
 static void
-print_issued(const struct store *store, const char *issuer,
-    const struct certificate *c)
-{
-	char expires[DATE_MAX];
-	struct buf text = BUF_INIT;
-	struct json *o, *names;
-
-	date_format(c->cert.not_after, expires);
-	if (!shared.json) {
-		printf("%s\t%s\t%s/certificates/%s/%s\n", c->name, expires,
-		    store_location(store), issuer, c->name);
-		return;
-	}
-	o = json_new_object();
-	names = json_new_array();
-	for (size_t i = 0; i < c->cert.n_names; i++)
-		json_append_string(names, c->cert.names[i].value);
-	json_add_string(o, "name", c->name);
-	json_add(o, "names", names);
-	json_add_string(o, "expires", expires);
-	buf_printf(&text, "%s/certificates/%s/%s", store_location(store), issuer,
-	    c->name);
-	json_add_string(o, "path", buf_str(&text));
-	buf_clear(&text);
-	json_print(o, JSON_COMPACT, &text);
-	json_free(o);
-	printf("%s\n", buf_str(&text));
-	buf_release(&text);
-}
-
-static void
 report(void *arg, const struct issue_spec *spec, enum issue_outcome outcome,
     const struct err *err)
 {
 	const struct ca *ca = arg;
-	struct certificate c;
-	struct err failure = ERR_INIT;
-	char name[LAYOUT_KEY_MAX];
 
 	err_tally_add(&wants.tally, err ? err->code : ERR_NONE);
 	if (err)
 		log_err(spec->name, err);
-	if (outcome == ISSUE_UNCHANGED)
+	else if (outcome == ISSUE_UNCHANGED)
 		log_info(spec->name, "nothing to do");
 	if (outcome != ISSUE_INSTALLED)
 		return;
 	wants.changed = true;
-	if (name_safe(spec->name, name, sizeof(name)) == -1 ||
-	    certificate_load(ca->store, ca->issuer, name, false, &c,
-	    &failure) == -1) {
-		log_err(spec->name, &failure);
-		return;
-	}
-	print_issued(ca->store, ca->issuer, &c);
-	fflush(stdout);
-	certificate_release(&c);
+	issued_print(ca->store, ca->issuer, spec->name);
 }
 
 /* Drops what is there and not due: that takes no network. */

@@ -782,6 +782,9 @@ new_order_payload(const struct order_spec *spec)
 		json_append(list, id);
 	}
 	json_add(payload, "identifiers", list);
+	/* only a CA that has renewal information knows the member */
+	if (spec->replaces && spec->directory->renewal_info)
+		json_add_string(payload, "replaces", spec->replaces);
 	json_print(payload, JSON_COMPACT, &text);
 	json_free(payload);
 	out = xstrdup(buf_str(&text));

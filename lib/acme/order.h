@@ -48,6 +48,8 @@ struct order_spec {
 	const char *resume_url;		/* journalled order, or NULL */
 	bool resume_key;		/* ... and its key is there too */
 	bool must_staple;		/* what the CSR will ask for */
+	const char *replaces;		/* CertID of the predecessor (RFC 9773,
+					 * 5), or NULL */
 };
 
 struct order;

@@ -153,17 +153,23 @@ renewal_load(const struct json *meta, struct renewal *r)
 struct json *
 renewal_save(const struct renewal *r)
 {
-	struct json *o = json_new_object(), *window = json_new_object();
+	struct json *o = json_new_object(), *window;
 	char date[DATE_MAX];
 
-	json_add_string(window, "start", date_format(r->start, date));
-	json_add_string(window, "end", date_format(r->end, date));
-	json_add(o, "suggestedWindow", window);
+	/* without a window, when to ask again is all there is */
+	if (r->known) {
+		window = json_new_object();
+		json_add_string(window, "start", date_format(r->start, date));
+		json_add_string(window, "end", date_format(r->end, date));
+		json_add(o, "suggestedWindow", window);
+	}
 	if (*r->explanation)
 		json_add_string(o, "explanationURL", r->explanation);
 	json_add_string(o, "_uniqueIdentifier", r->cert_id);
 	json_add_string(o, "_retryAfter", date_format(r->retry_at, date));
-	json_add_string(o, "_selectedTime", date_format(r->selected, date));
+	if (r->selected)
+		json_add_string(o, "_selectedTime",
+		    date_format(r->selected, date));
 	return o;
 }
 

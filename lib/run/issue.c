@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/date.h"
 #include "base/flow.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "pki/cert.h"
 #include "pki/csr.h"
@@ -42,6 +43,7 @@ struct issue {
 	struct order *order;
 	struct buf thumbprint;
 	struct buf csr;			/* DER */
+	char *replaces;			/* CertID of the one in place, or NULL */
 	unsigned orders;
 	enum issue_outcome outcome;
 };
@@ -171,6 +173,37 @@ choose_challenges(struct issue *is, unsigned tried)
 	is->spec.n_challenges = n;
 }
 
+/*
+ * The predecessor's CertID, if this CA issued it and the new one shares a name
+ * with it (RFC 9773, 5): CAs lift their rate limits for such an order.
+ */
+static void
+find_replaced(struct issue *is)
+{
+	const struct json *data = NULL;
+	const char *ca = NULL;
+	struct certificate c;
+	struct buf id = BUF_INIT;
+	char name[LAYOUT_KEY_MAX];
+
+	if (!is->spec.renew || is->replaces || is->orders ||
+	    name_safe(is->name, name, sizeof(name)) == -1 ||
+	    certificate_load(is->env->store, is->env->issuer, name, false, &c,
+	    NULL) == -1)
+		return;
+	(void)json_get_object("metadata", c.meta, "issuer_data", JSON_OPTIONAL,
+	    &data, NULL);
+	if (data)
+		(void)json_get_string("metadata", data, "ca", JSON_OPTIONAL,
+		    &ca, NULL);
+	if (ca && strcmp(ca, is->env->ca) == 0 &&
+	    cert_covers(&c.cert, &is->spec.names[0]) &&
+	    cert_ari_id(&c.cert, &id, NULL) == 0)
+		is->replaces = xstrdup(buf_str(&id));
+	buf_release(&id);
+	certificate_release(&c);
+}
+
 static int
 open_thumbprint(struct issue *is, struct err *err)
 {
@@ -194,7 +227,8 @@ open_order(struct issue *is, struct err *err)
 		.n_challenges = is->spec.n_challenges,
 		.resume_url = is->journalled ? is->journal.order_url : NULL,
 		.resume_key = is->journalled && is->journal.key,
-		.must_staple = is->spec.must_staple
+		.must_staple = is->spec.must_staple,
+		.replaces = is->replaces
 	};
 	if (!o->directory || !(is->order = order_new(o, err)))
 		return -1;
@@ -239,6 +273,7 @@ begin(void *self, int64_t *wait_ms, struct err *err)
 		return NULL;
 	}
 	run_account(is->env->run, is->env->account_key, is->env->account_url);
+	find_replaced(is);
 	if (open_order(is, err) == -1)
 		return NULL;
 	return order_flow(is->order);
@@ -449,6 +484,25 @@ try_others(struct issue *is, const struct err *err)
 	return true;
 }
 
+/*
+ * An order refused for what it says it replaces is placed once more without:
+ * alreadyReplaced (RFC 9773, 7.4), or whatever else an older server makes of
+ * the member.
+ */
+static bool
+try_without_replaces(struct issue *is, const struct err *err)
+{
+	if (!is->replaces || !is->order || order_url(is->order) ||
+	    (!problem_is(err, "alreadyReplaced") &&
+	    !problem_is(err, "malformed") && !problem_is(err, "conflict")))
+		return false;
+	log_info(is->name, "%s; ordering without saying what it replaces",
+	    err->text);
+	free(is->replaces);
+	is->replaces = NULL;
+	return true;
+}
+
 /* What is in place goes on being served: until when? */
 static void
 say_what_is_left(struct issue *is, struct err *err)
@@ -477,6 +531,7 @@ issue_free(struct issue *is)
 	journal_release(&is->journal);
 	buf_release(&is->thumbprint);
 	buf_release(&is->csr);
+	free(is->replaces);
 	free(is->name);
 	free((void *)is->spec.names);
 	free(is);
@@ -490,7 +545,7 @@ end(void *self, const struct err *err)
 
 	if ((is->order || is->left) && (!err || !may_resume(err)))
 		tidy_up(is);
-	if (err && try_others(is, err))
+	if (err && (try_without_replaces(is, err) || try_others(is, err)))
 		return true;
 	if (err) {
 		is->outcome = ISSUE_FAILED;

@@ -32,6 +32,7 @@ struct issue_spec {
 	bool force;			/* although not due */
 	enum challenge_type challenges[4];
 	size_t n_challenges;
+	bool renew;			/* say which certificate it replaces */
 };
 
 /* What all issues of a run share. */

@@ -2,6 +2,7 @@
 
 #include "solver/solver.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "acme/order.h"
@@ -92,6 +93,29 @@ solver_find(enum challenge_type type)
 		if (solvers[i].type == type)
 			return &solvers[i];
 	return NULL;
+}
+
+int
+solver_parse(const char *list, enum challenge_type out[SOLVER_TYPES],
+    size_t *n, struct err *err)
+{
+	char *copy = xstrdup(list), *rest = copy, *word;
+	int rc = 0;
+
+	*n = 0;
+	while (rc == 0 && (word = strsep(&rest, ","))) {
+		enum challenge_type type;
+
+		if (challenge_type_parse(word, &type) == -1 ||
+		    !solver_find(type) || *n == SOLVER_TYPES)
+			rc = err_set(err, ERR_USAGE, "challenge types %s: "
+			    "\"%s\" is neither http-01 nor tls-alpn-01", list,
+			    word);
+		else
+			out[(*n)++] = type;
+	}
+	free(copy);
+	return rc;
 }
 
 int

@@ -11,6 +11,7 @@
 #define SOLVER_SOLVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "acme/authz.h"
 
@@ -42,6 +43,14 @@ int solver_withdraw(const struct solver_env *env, const struct identifier *id,
 
 /* NULL when there is no solver for that type. */
 const struct solver *solver_find(enum challenge_type type);
+
+/*
+ * A list of challenge types as people write it, "http-01,tls-alpn-01", best
+ * first, each of which has a solver.  ERR_USAGE.
+ */
+enum { SOLVER_TYPES = 4 };
+int solver_parse(const char *list, enum challenge_type out[SOLVER_TYPES],
+    size_t *n, struct err *err);
 
 /*
  * Whether some of the wanted types can prove the identifier; ERR_USAGE with

@@ -31,7 +31,9 @@ test_choice(void)
 		CHALLENGE_TLSALPN01 };
 	static const enum challenge_type dns[] = { CHALLENGE_DNS01 };
 	struct identifier id = name("www.example.test");
+	enum challenge_type types[SOLVER_TYPES];
 	struct err err = ERR_INIT;
+	size_t n;
 
 	ok(solver_find(CHALLENGE_HTTP01) != NULL, "http-01 has a solver");
 	ok(!solver_find(CHALLENGE_DNS01), "dns-01 has none yet");
@@ -44,6 +46,15 @@ test_choice(void)
 	id = name("www.example.test");
 	fails(solver_check(&id, dns, 1, &err), &err, ERR_USAGE, "none",
 	    "no solver, no order");
+	ok_err(solver_parse("tls-alpn-01,http-01", types, &n, &err), &err,
+	    "a list of types");
+	ok(n == 2 && types[0] == CHALLENGE_TLSALPN01, "in its order");
+	fails(solver_parse("http-01,", types, &n, &err), &err, ERR_USAGE, NULL,
+	    "an empty one is none");
+	fails(solver_parse("dns-01", types, &n, &err), &err, ERR_USAGE,
+	    "dns-01", "nor one without a solver");
+	fails(solver_parse("http-01,http-01,http-01,http-01,http-01", types, &n,
+	    &err), &err, ERR_USAGE, NULL, "nor five");
 }
 
 static void
