@@ -3,14 +3,20 @@
 #include "io/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
+
+/* -- the program ---------------------------------------------------------- */
 
 /*
  * The descriptors of the child, made in the child: three streams, keep_fd, no
@@ -104,33 +110,116 @@ reap(pid_t pid)
 				   : WEXITSTATUS(status);
 }
 
+/* -- its end -------------------------------------------------------------- */
+
+/*
+ * Where there is no pidfd_open() (Linux before 5.3, some sandboxes, valgrind),
+ * a thread waits, and closes the end of a pipe.  A pipe that the program itself
+ * holds would not do: what it leaves running in the background holds it too.
+ */
+struct child_watch {
+	pthread_t thread;
+	pid_t pid;
+	int end;
+};
+
+static void *
+watch(void *arg)
+{
+	const struct child_watch *w = arg;
+	siginfo_t info;
+	int rc;
+
+	/* The status is left for child_wait(). */
+	do
+		rc = waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOWAIT);
+	while (rc == -1 && errno == EINTR);
+	close(w->end);
+	return NULL;
+}
+
+/* 0 or an errno.  Signals stay with the thread that is there for them. */
+static int
+start_watch(struct child_watch *w)
+{
+	pthread_attr_t attr;
+	sigset_t all;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc != 0)
+		return rc;
+	sigfillset(&all);
+	rc = pthread_attr_setsigmask_np(&attr, &all);
+	if (rc == 0)
+		rc = pthread_create(&w->thread, &attr, watch, w);
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+/* -1 and errno. */
+static int
+open_watch(struct child *c)
+{
+	struct child_watch *w;
+	int ends[2], rc;
+
+	if (pipe2(ends, O_CLOEXEC) == -1)
+		return -1;
+	w = xcalloc(1, sizeof(*w));
+	w->pid = c->pid;
+	w->end = ends[1];
+	rc = start_watch(w);
+	if (rc != 0) {
+		close(ends[0]);
+		close(ends[1]);
+		free(w);
+		errno = rc;
+		return -1;
+	}
+	c->fd = ends[0];
+	c->watch = w;
+	return 0;
+}
+
+/* -1 and errno.  EPERM is what filters of system calls say of those they have
+ * never heard of. */
+static int
+open_end(struct child *c)
+{
+	c->watch = NULL;
+	c->fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	if (c->fd == -1 && (errno == ENOSYS || errno == EPERM))
+		return open_watch(c);
+	return c->fd == -1 ? -1 : 0;
+}
+
+/* -- both ----------------------------------------------------------------- */
+
 int
 child_start(char *const argv[], int keep_fd, struct child *out,
     struct err *err)
 {
-	pid_t pid;
-	int rc, fd;
+	struct child c = { .pid = -1 };
+	int rc;
 
 	if (!argv[0])
 		return err_bug(err, "no program to run");
 	keep_statuses();
-	rc = spawn(argv, keep_fd, &pid);
+	rc = spawn(argv, keep_fd, &c.pid);
 	if (rc == ENOENT || rc == ENOTDIR)
 		return err_set(err, ERR_ABSENT, "%s: no such program", argv[0]);
 	if (rc != 0)
 		return err_set(err, ERR_PERMISSION, "%s: cannot be run: %s",
 		    argv[0], strerror(rc));
 
-	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (fd == -1) {
+	if (open_end(&c) == -1) {
 		err_sys(err, ERR_PERMISSION, "%s: cannot be waited for",
 		    argv[0]);
-		kill(pid, SIGKILL);
-		reap(pid);
+		kill(c.pid, SIGKILL);
+		reap(c.pid);
 		return -1;
 	}
-	out->pid = pid;
-	out->fd = fd;
+	*out = c;
 	return 0;
 }
 
@@ -139,8 +228,11 @@ child_wait(struct child *child)
 {
 	int status = reap(child->pid);
 
+	if (child->watch) {
+		pthread_join(child->watch->thread, NULL);
+		free(child->watch);
+	}
 	close(child->fd);
-	child->pid = -1;
-	child->fd = -1;
+	*child = (struct child){ .pid = -1, .fd = -1 };
 	return status == -1 ? 255 : status;
 }

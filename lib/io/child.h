@@ -9,11 +9,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct child_watch;
 struct err;
 
 struct child {
 	pid_t pid;
-	int fd;		/* pidfd: readable once the program has ended */
+	int fd;		/* readable once the program has ended */
+	struct child_watch *watch;	/* NULL: fd is a pidfd */
 };
 
 /*
