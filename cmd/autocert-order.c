@@ -15,21 +15,25 @@
 #include "run/issue.h"
 #include "run/run.h"
 #include "solver/solver.h"
+#include "store/state.h"
 #include "store/store.h"
 
-enum { OPT_CERT_NAME = 1, OPT_CHALLENGE, OPT_FORCE, OPT_JOBS, OPT_KEY_TYPE };
+enum {
+	OPT_CERT_NAME = 1, OPT_CHALLENGE, OPT_DEPLOY_HOOK, OPT_FORCE, OPT_JOBS,
+	OPT_KEY_TYPE
+};
 
 enum { LINE_NAMES_MAX = 100, LINES_MAX = 10000 };
 
 static struct {
-	const char *cert_name;
+	const char *cert_name, *challenge, *deploy_hook;
 	bool force;
 	long jobs;
 	enum key_type key_type;
 	enum challenge_type challenges[4];
 	size_t n_challenges;
 } opt = {
-	.key_type = KEY_P256,
+	.key_type = KEY_P256, .challenge = "http-01,tls-alpn-01",
 	.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
 	.n_challenges = 2
 };
@@ -57,8 +61,15 @@ option(int val, const char *arg, struct err *err)
 		opt.cert_name = arg;
 		return 0;
 	case OPT_CHALLENGE:
+		opt.challenge = arg;
 		return solver_parse(arg, opt.challenges, &opt.n_challenges,
 		    err);
+	case OPT_DEPLOY_HOOK:
+		opt.deploy_hook = arg;
+		if (*arg == '/')
+			return 0;
+		return err_set(err, ERR_USAGE,
+		    "--deploy-hook %s: an absolute path is wanted", arg);
 	case OPT_FORCE:
 		opt.force = true;
 		return 0;
@@ -75,6 +86,7 @@ option(int val, const char *arg, struct err *err)
 static const struct option options[] = {
 	{ "cert-name", required_argument, NULL, OPT_CERT_NAME },
 	{ "challenge", required_argument, NULL, OPT_CHALLENGE },
+	{ "deploy-hook", required_argument, NULL, OPT_DEPLOY_HOOK },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
 	{ "key-type", required_argument, NULL, OPT_KEY_TYPE },
@@ -85,11 +97,11 @@ static const struct cmd cmd = {
 	.name = "autocert-order",
 	.usage = "autocert-order [-qv] [-c file] [--ca url] [--cert-name name] "
 	    "[--challenge list]\n"
-	    "    [--dir dir] [--email address] [--exit-unchanged n] [--force] "
-	    "[--jobs n]\n"
-	    "    [--json] [--key-type type] [--lock-wait seconds] "
-	    "[--must-staple]\n"
-	    "    [--staging] [--trusted-ca base64] [--trusted-ca-file file]\n"
+	    "    [--deploy-hook path] [--dir path] [--email address] "
+	    "[--exit-unchanged n]\n"
+	    "    [--force] [--jobs n] [--json] [--key-type type] "
+	    "[--lock-wait seconds]\n"
+	    "    [--must-staple] [--staging] [--trusted-ca base64] [--trusted-ca-file file]\n"
 	    "    [--trusted-ca-only] name ... | -",
 	.options = options, .shorts = "", .option = option
 };
@@ -177,6 +189,32 @@ read_lines(void)
 
 /* -- results -- */
 
+/* How it was ordered: autocert-renew keeps it up to date so. */
+static void
+remember(const struct ca *ca, const struct issue_spec *spec)
+{
+	struct state st;
+	struct err err = ERR_INIT;
+	char folder[LAYOUT_KEY_MAX];
+
+	if (name_safe(spec->name, folder, sizeof(folder)) == -1)
+		return;
+	state_load(ca->store, ca->issuer, folder, &st);
+	free(st.names);
+	st.names = xcalloc(spec->n_names, sizeof(*st.names));
+	memcpy(st.names, spec->names, spec->n_names * sizeof(*st.names));
+	st.n_names = spec->n_names;
+	st.key_type = spec->key_type;
+	st.must_staple = spec->must_staple;
+	snprintf(st.challenges, sizeof(st.challenges), "%s", opt.challenge);
+	free(st.deploy_hook);
+	st.deploy_hook = opt.deploy_hook ? xstrdup(opt.deploy_hook) : NULL;
+	state_clear_failures(&st);
+	if (state_save(ca->store, ca->issuer, folder, &st, &err) == -1)
+		log_warn(spec->name, "%s", err.text);
+	state_release(&st);
+}
+
 static void
 report(void *arg, const struct issue_spec *spec, enum issue_outcome outcome,
     const struct err *err)
@@ -191,6 +229,7 @@ report(void *arg, const struct issue_spec *spec, enum issue_outcome outcome,
 	if (outcome != ISSUE_INSTALLED)
 		return;
 	wants.changed = true;
+	remember(ca, spec);
 	issued_print(ca->store, ca->issuer, spec->name);
 }
 

@@ -44,8 +44,8 @@ add_address(const char **list, size_t *n, const char *option, const char *arg,
 		return 0;
 	}
 	if (*n == max)
-		return err_set(err, ERR_USAGE, "%s is given more than %zu times",
-		    option, max);
+		return err_set(err, ERR_USAGE,
+		    "%s is given more than %zu times", option, max);
 	list[(*n)++] = arg;
 	return 0;
 }

@@ -21,9 +21,16 @@
 #include "cmd/yaml.h"
 #include "pki/cert.h"
 
-enum { SECRET_SIZE = 16 * 1024, TRUST_SIZE = 1024 * 1024, KEY_MAX = 64 };
+enum {
+	SECRET_SIZE = 16 * 1024,
+	TRUST_SIZE = 1024 * 1024,
+	KEY_MAX = 64,
+	TIMEOUT_MAX_S = 24 * 60 * 60
+};
 
 static const char default_file[] = "/etc/autocert/config.yaml";
+static const char default_hooks[] = "/etc/autocert/deploy.d";
+static const char default_timeout[] = "120";
 static const char production[] =
     "https://acme-v02.api.letsencrypt.org/directory";
 static const char staging[] =
@@ -41,6 +48,12 @@ enum row {
 	TRUSTED_CA,
 	TRUSTED_CA_FILE,
 	TRUSTED_CA_ONLY,
+	HOSTS,
+	CERTIFICATES,
+	CERTIFICATE_DIRS,
+	ORDER_COVERED,
+	DEPLOY_HOOKS,
+	HOOK_TIMEOUT,
 	ROWS
 };
 
@@ -49,6 +62,8 @@ enum kind {
 	TEXT,
 	TRIMMED,	/* blanks around it do not belong to it */
 	FOLDED,		/* base64, perhaps over several lines */
+	WORDS,		/* in the file also a list */
+	ENTRIES,	/* in the file only, and read by cmd/managed */
 	SECRET
 };
 
@@ -57,6 +72,7 @@ static int check_email(struct settings *s, struct err *err);
 static int check_eab(struct settings *s, struct err *err);
 static int check_dir(struct settings *s, struct err *err);
 static int check_trust(struct settings *s, struct err *err);
+static int check_timeout(struct settings *s, struct err *err);
 
 /* The variable is the key in upper case; every default is "" or "false". */
 static const struct setting {
@@ -74,7 +90,13 @@ static const struct setting {
 	[DIR] = { "autocert_dir", TEXT, check_dir },
 	[TRUSTED_CA] = { "autocert_trusted_ca", FOLDED, check_trust },
 	[TRUSTED_CA_FILE] = { "autocert_trusted_ca_file", TEXT, NULL },
-	[TRUSTED_CA_ONLY] = { "autocert_trusted_ca_only", SWITCH, NULL }
+	[TRUSTED_CA_ONLY] = { "autocert_trusted_ca_only", SWITCH, NULL },
+	[HOSTS] = { "autocert_hosts", WORDS, NULL },
+	[CERTIFICATES] = { "autocert_certificates", ENTRIES, NULL },
+	[CERTIFICATE_DIRS] = { "autocert_certificate_dirs", WORDS, NULL },
+	[ORDER_COVERED] = { "autocert_order_covered_names", SWITCH, NULL },
+	[DEPLOY_HOOKS] = { "autocert_deploy_hooks", TEXT, NULL },
+	[HOOK_TIMEOUT] = { "autocert_hook_timeout", TEXT, check_timeout }
 };
 
 #define ON(row) (SETTINGS_OPT + 2 * (int)(row))
@@ -263,8 +285,8 @@ settings_flag(struct settings *s, int val, const char *arg, struct err *err)
 /* -- environment -- */
 
 /* The only one in the tree; a variable that is empty counts as unset. */
-static char *
-lookup(const char *name)
+char *
+settings_variable(const char *name)
 {
 	char *value = getenv(name);
 
@@ -272,8 +294,8 @@ lookup(const char *name)
 }
 
 /* So that no program run by this one inherits it, nor /proc shows it. */
-static void
-forget(const char *name, char *value)
+void
+settings_forget(const char *name, char *value)
 {
 	explicit_bzero(value, strlen(value));
 	unsetenv(name);
@@ -294,9 +316,11 @@ take_variable(struct settings *s, size_t row, struct err *err)
 	char name[KEY_MAX] = "";
 	char *value;
 
+	if (table[row].kind == ENTRIES)
+		return 0;
 	for (size_t i = 0; i < KEY_MAX - 1 && key[i] != '\0'; i++)
 		name[i] = upper(key[i]);
-	value = lookup(name);
+	value = settings_variable(name);
 	if (value == NULL)
 		return 0;
 	text = table[row].kind == SWITCH ? go_bool(value) : value;
@@ -305,7 +329,7 @@ take_variable(struct settings *s, size_t row, struct err *err)
 		    "environment: %s: neither true nor false: %s", name, value);
 	offer(s, row, text, FROM_ENVIRONMENT);
 	if (table[row].kind == SECRET)
-		forget(name, value);
+		settings_forget(name, value);
 	return 0;
 }
 
@@ -322,7 +346,7 @@ take_environment(struct settings *s, struct err *err)
 static int
 take_credential(struct settings *s, struct err *err)
 {
-	const char *dir = lookup("CREDENTIALS_DIRECTORY");
+	const char *dir = settings_variable("CREDENTIALS_DIRECTORY");
 	struct buf text = BUF_SECRET;
 	struct err why = ERR_INIT;
 	char *path;
@@ -344,13 +368,59 @@ take_credential(struct settings *s, struct err *err)
 
 /* -- file -- */
 
+/* A list's words with blanks between them. NULL: it holds something else. */
+static char *
+words_of(const struct yaml *list)
+{
+	struct buf text = BUF_INIT;
+	char *out = NULL;
+	size_t i;
+
+	for (i = 0; i < list->n && list->v[i]->type == YAML_SCALAR; i++)
+		buf_printf(&text, "%s%s", i ? " " : "", list->v[i]->text);
+	if (i == list->n)
+		out = xstrdup(buf_str(&text));
+	buf_release(&text);
+	return out;
+}
+
+/* The text of a value of the file; NULL when it is of the wrong kind. */
+static char *
+file_text(size_t row, const struct yaml *value)
+{
+	const char *text;
+
+	if (table[row].kind == ENTRIES)
+		return value->type != YAML_LIST ? NULL :
+		    xasprintf("(%zu)", value->n);
+	if (table[row].kind == WORDS && value->type == YAML_LIST)
+		return words_of(value);
+	if (value->type != YAML_SCALAR)
+		return NULL;
+	text = table[row].kind == SWITCH ? file_bool(value) : value->text;
+	return text == NULL ? NULL : xstrdup(text);
+}
+
+static int
+wrong_kind(size_t row, const struct yaml *value, struct err *err)
+{
+	if (table[row].kind == ENTRIES || table[row].kind == WORDS)
+		return err_set(err, ERR_CONFIG, "%s: a list is wanted",
+		    table[row].key);
+	if (value->type != YAML_SCALAR)
+		return err_set(err, ERR_CONFIG, "%s: a single value is wanted",
+		    table[row].key);
+	return err_set(err, ERR_CONFIG, "%s: neither true nor false: %s",
+	    table[row].key, value->text);
+}
+
 static int
 take_key(void *arg, const char *key, const struct yaml *value, unsigned line,
     struct err *err)
 {
 	struct settings *s = arg;
-	const char *text = value->text;
 	size_t row = 0;
+	char *text;
 
 	while (row < ROWS && strcmp(key, table[row].key) != 0)
 		row++;
@@ -360,15 +430,25 @@ take_key(void *arg, const char *key, const struct yaml *value, unsigned line,
 		return err_set(err, ERR_CONFIG, "%s is given twice: in line %u "
 		    "before", key, s->values[row].line);
 	s->values[row].line = line;
-	if (yaml_is_null(value))
+	if (value->type == YAML_SCALAR && yaml_is_null(value))
 		return 0;
-	if (table[row].kind == SWITCH)
-		text = file_bool(value);
+	text = file_text(row, value);
 	if (text == NULL)
-		return err_set(err, ERR_CONFIG,
-		    "%s: neither true nor false: %s", key, value->text);
+		return wrong_kind(row, value, err);
 	offer(s, row, text, FROM_FILE);
+	secret_free(text);
 	return 0;
+}
+
+static int
+read_file(struct settings *s, struct err *err)
+{
+	struct yaml *root = pomerium_open(s->config_file, err);
+	int rc = root == NULL ? -1 :
+	    pomerium_keys(s->config_file, root, take_key, s, err);
+
+	yaml_tree_free(root);
+	return rc;
 }
 
 /* A secret in a file for all to read is worth a word, but works. */
@@ -390,7 +470,7 @@ take_file(struct settings *s, struct err *err)
 	bool named = true;
 
 	if (s->config_file == NULL)
-		s->config_file = lookup("AUTOCERT_CONFIG");
+		s->config_file = settings_variable("AUTOCERT_CONFIG");
 	if (s->config_file == NULL) {
 		s->config_file = default_file;
 		named = false;
@@ -398,7 +478,7 @@ take_file(struct settings *s, struct err *err)
 		s->config_file = NULL;
 		return 0;
 	}
-	if (pomerium_read(s->config_file, take_key, s, &why) == 0) {
+	if (read_file(s, &why) == 0) {
 		warn_of_mode(s);
 		return 0;
 	}
@@ -529,7 +609,7 @@ check_dir_url(const char *dir, size_t scheme, struct err *err)
 static char *
 default_dir(void)
 {
-	const char *data = lookup("XDG_DATA_HOME"), *home = lookup("HOME");
+	const char *data = settings_variable("XDG_DATA_HOME"), *home = settings_variable("HOME");
 
 	if (data != NULL)
 		return xasprintf("%s/pomerium/autocert", data);
@@ -551,6 +631,23 @@ check_dir(struct settings *s, struct err *err)
 	if (*s->dir == '\0')
 		s->dir = resolve(s, DIR, default_dir());
 	return check_text(s, DIR, err);
+}
+
+static int
+check_timeout(struct settings *s, struct err *err)
+{
+	long seconds;
+
+	if (*text_of(s, HOOK_TIMEOUT) == '\0')
+		resolve(s, HOOK_TIMEOUT, xstrdup(default_timeout));
+	if (settings_number(text_of(s, HOOK_TIMEOUT), 1, TIMEOUT_MAX_S,
+	    &seconds) == 0) {
+		s->hook_timeout_ms = 1000 * seconds;
+		return 0;
+	}
+	err_set(err, ERR_CONFIG, "%s: not a number of seconds from 1 to %d: %s",
+	    table[HOOK_TIMEOUT].key, TIMEOUT_MAX_S, text_of(s, HOOK_TIMEOUT));
+	return blame(s, HOOK_TIMEOUT, err);
 }
 
 static char *
@@ -628,12 +725,18 @@ settings_load(struct settings *s, struct err *err)
 	s->use_staging = is_on(s, USE_STAGING);
 	s->must_staple = is_on(s, MUST_STAPLE);
 	s->trusted_ca_only = is_on(s, TRUSTED_CA_ONLY);
+	s->order_covered = is_on(s, ORDER_COVERED);
+	if (*text_of(s, DEPLOY_HOOKS) == '\0')
+		resolve(s, DEPLOY_HOOKS, xstrdup(default_hooks));
 	for (enum row i = 0; i < ROWS; i++)
 		if (check_text(s, i, err) == -1)
 			return -1;
 	for (size_t i = 0; i < ROWS; i++)
 		if (table[i].check != NULL && table[i].check(s, err) == -1)
 			return -1;
+	s->hosts = text_of(s, HOSTS);
+	s->certificate_dirs = text_of(s, CERTIFICATE_DIRS);
+	s->deploy_hooks = text_of(s, DEPLOY_HOOKS);
 	return 0;
 }
 
@@ -706,7 +809,7 @@ settings_number(const char *text, long min, long max, long *out)
 int
 settings_responder_fd(void)
 {
-	const char *text = lookup("AUTOCERT_RESPONDER_FD");
+	const char *text = settings_variable("AUTOCERT_RESPONDER_FD");
 	struct stat st;
 	int flags;
 	long fd;

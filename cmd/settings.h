@@ -38,6 +38,13 @@ struct settings {
 	const char *dir;		/* autocert_dir, resolved: never "" */
 	struct buf trusted_ca;		/* PEM of autocert_trusted_ca(_file) */
 	bool trusted_ca_only;		/* autocert_trusted_ca_only: ours */
+	/* ours, for autocert-renew (cmd/managed.h); lists are words with
+	 * blanks between them */
+	const char *hosts;		/* autocert_hosts */
+	const char *certificate_dirs;	/* autocert_certificate_dirs */
+	bool order_covered;		/* autocert_order_covered_names */
+	const char *deploy_hooks;	/* autocert_deploy_hooks: a folder */
+	long hook_timeout_ms;		/* autocert_hook_timeout, in seconds */
 	const char *config_file;	/* before: the one of --config, or NULL;
 					 * after: the one read, or NULL */
 
@@ -85,6 +92,11 @@ void settings_print_json(const struct settings *s, struct buf *out);
  * of a pipe or a socket.  -1 when there is none.
  */
 int settings_responder_fd(void);
+
+/* A variable of Pomerium's own; NULL when it is not set, or empty. The value of
+ * one that holds a secret is to be given to settings_forget(). */
+char *settings_variable(const char *name);
+void settings_forget(const char *name, char *value);
 
 /* A number in decimal digits alone, min to max. 0 or -1. */
 int settings_number(const char *text, long min, long max, long *out);

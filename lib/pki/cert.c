@@ -110,6 +110,29 @@ read_names(gnutls_x509_crt_t crt, struct cert *cert)
 
 /* -- fields -- */
 
+/* RFC 5280, 4.2.1.12: without the extension every purpose is allowed. */
+static bool
+allows_servers(gnutls_x509_crt_t crt)
+{
+	char oid[128];
+
+	for (unsigned int i = 0;; i++) {
+		size_t size = sizeof(oid);
+		int rc = gnutls_x509_crt_get_key_purpose_oid(crt, i, oid, &size,
+		    NULL);
+
+		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			return i == 0;
+		if (rc == GNUTLS_E_SHORT_MEMORY_BUFFER)
+			continue;
+		if (rc < 0)
+			return false;
+		if (strcmp(oid, GNUTLS_KP_TLS_WWW_SERVER) == 0 ||
+		    strcmp(oid, GNUTLS_KP_ANY) == 0)
+			return true;
+	}
+}
+
 bool
 gtls_must_staple(gnutls_x509_crt_t crt)
 {
@@ -250,6 +273,7 @@ cert_read(const char *what, const void *pem, size_t len, struct cert *out,
 		read_ocsp_url(crt, &cert);
 		cert.must_staple = gtls_must_staple(crt);
 		cert.is_ca = gnutls_x509_crt_get_ca_status(crt, NULL) > 0;
+		cert.server_auth = allows_servers(crt);
 		*out = cert;
 	}
 	gnutls_x509_crt_deinit(crt);

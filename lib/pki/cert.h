@@ -39,6 +39,8 @@ struct cert {
 	enum key_type key_type;
 	bool must_staple;
 	bool is_ca;
+	bool server_auth;		/* its extended key usage, if it has
+					 * one, allows TLS servers */
 	char ocsp_url[512];		/* first one, or "" */
 };
 

@@ -184,12 +184,13 @@ find_replaced(struct issue *is)
 	const char *ca = NULL;
 	struct certificate c;
 	struct buf id = BUF_INIT;
+	struct err ignored = ERR_INIT;
 	char name[LAYOUT_KEY_MAX];
 
 	if (!is->spec.renew || is->replaces || is->orders ||
 	    name_safe(is->name, name, sizeof(name)) == -1 ||
 	    certificate_load(is->env->store, is->env->issuer, name, false, &c,
-	    NULL) == -1)
+	    &ignored) == -1)
 		return;
 	(void)json_get_object("metadata", c.meta, "issuer_data", JSON_OPTIONAL,
 	    &data, NULL);
@@ -509,11 +510,11 @@ say_what_is_left(struct issue *is, struct err *err)
 {
 	struct certificate c;
 	char name[LAYOUT_KEY_MAX], date[DATE_MAX];
-	struct err text = *err;
+	struct err text = ERR_INIT;
 
 	if (name_safe(is->name, name, sizeof(name)) == -1 ||
 	    certificate_load(is->env->store, is->env->issuer, name, false, &c,
-	    NULL) == -1)
+	    &text) == -1)
 		return;
 	err_set(&text, err->code, "%s; the certificate in place %s %s",
 	    err->text, c.cert.not_after < time(NULL) ? "expired" :

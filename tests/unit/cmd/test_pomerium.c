@@ -19,11 +19,22 @@ static int
 note(void *arg, const char *key, const struct yaml *value, unsigned line,
     struct err *err)
 {
-	buf_printf(arg, "%u %s=%s%s\n", line, key, value->text,
-	    value->plain ? "" : " quoted");
+	buf_printf(arg, "%u %s=%s%s\n", line, key,
+	    value->type == YAML_SCALAR ? value->text : "...",
+	    value->type != YAML_SCALAR || value->plain ? "" : " quoted");
 	if (strcmp(key, "autocert_no") == 0)
 		return err_set(err, ERR_CONFIG, "%s: refused", key);
 	return 0;
+}
+
+static int
+read_keys(const char *file, struct buf *out, struct err *err)
+{
+	struct yaml *root = pomerium_open(file, err);
+	int rc = root ? pomerium_keys(file, root, note, out, err) : -1;
+
+	yaml_tree_free(root);
+	return rc;
 }
 
 static int
@@ -34,7 +45,7 @@ read_text(const char *text, struct buf *out, struct err *err)
 	if (file_write(AT_FDCWD, path, text, strlen(text), 0600, FILE_REPLACE,
 	    err) == -1)
 		return -1;
-	return pomerium_read(path, note, out, err);
+	return read_keys(path, out, err);
 }
 
 static void
@@ -80,11 +91,6 @@ test_refused(void)
 	    &err, ERR_CONFIG, "/c.yaml:2: autocert_no: refused",
 	    "a refusal names file and line");
 	is(buf_str(&out), "2 autocert_no=2\n", "and ends the walk");
-	fails(read_text("\nautocert_email: [a, b]\n", &out, &err), &err,
-	    ERR_CONFIG, "/c.yaml:2: autocert_email: a single value is wanted",
-	    "a list");
-	fails(read_text("autocert: {a: b}\n", &out, &err), &err, ERR_CONFIG,
-	    "/c.yaml:1: autocert: a single value", "a map");
 	fails(read_text("- autocert\n", &out, &err), &err, ERR_CONFIG,
 	    "/c.yaml:1: not a map", "a list at the top");
 	fails(read_text("autocert", &out, &err), &err, ERR_CONFIG,
@@ -102,26 +108,89 @@ test_files(void)
 	struct err err = ERR_INIT;
 	char *fifo = xasprintf("%s/fifo", tap_tmpdir());
 
-	fails(pomerium_read("no/such/file.yaml", note, &out, &err), &err,
+	fails(read_keys("no/such/file.yaml", &out, &err), &err,
 	    ERR_ABSENT, "no/such/file.yaml", "no file");
-	fails(pomerium_read(tap_tmpdir(), note, &out, &err), &err, ERR_CONFIG,
+	fails(read_keys(tap_tmpdir(), &out, &err), &err, ERR_CONFIG,
 	    NULL, "a folder");
 	if (mkfifo(fifo, 0600) == -1)
 		skip("mkfifo", "a FIFO");
 	else
-		fails(pomerium_read(fifo, note, &out, &err), &err, ERR_CONFIG,
+		fails(read_keys(fifo, &out, &err), &err, ERR_CONFIG,
 		    NULL, "a FIFO does not block");
 	memset(big, '#', 1024 * 1024 + 1);
 	ok_err(file_write(AT_FDCWD, path, big, 1024 * 1024 + 1, 0600,
 	    FILE_REPLACE, &err), &err, "1 MiB and a byte");
-	fails(pomerium_read(path, note, &out, &err), &err, ERR_CONFIG,
+	fails(read_keys(path, &out, &err), &err, ERR_CONFIG,
 	    "c.yaml", "is too much");
 	ok_err(file_write(AT_FDCWD, path, big, 1024 * 1024, 0600,
 	    FILE_REPLACE, &err), &err, "1 MiB");
-	ok_err(pomerium_read(path, note, &out, &err), &err, "is not");
+	ok_err(read_keys(path, &out, &err), &err, "is not");
 	buf_release(&out);
 	free(fifo);
 	free(big);
+}
+
+/* Pomerium's rules for what is managed (its own table of tests, ours beside). */
+static void
+test_hosts(void)
+{
+	static const char text[] =
+	    "authenticate_service_url: https://authenticate.example.com\n"
+	    "policy:\n"
+	    "  - from: https://Policy.example.com/path?x=1\n"
+	    "routes:\n"
+	    "  - {from: 'https://app.example.com:8443', to: 'http://x'}\n"
+	    "  - {from: https://app.example.com}\n"
+	    "  - {from: tcp+https://proxy.example.com/ssh.example.com:22}\n"
+	    "  - {from: udp+https://udp.example.com:443}\n"
+	    "  - {from: http://plain.example.com}\n"
+	    "  - {from: ssh://ssh.example.com}\n"
+	    "  - {from: 'https://*.example.com'}\n"
+	    "  - {from: https://b\xc3\xbc.example.com}\n"
+	    "  - {from: 'https://[2001:db8::1]:443'}\n"
+	    "  - {from: https://authenticate.pomerium.app}\n"
+	    "  - {from: [a, b]}\n"
+	    "  - {to: https://nowhere.example.com}\n"
+	    "  - {from: https://a_b.example.com}\n"
+	    "  - {from: 'https://'}\n";
+	static const char want[] = "2001:db8::1 app.example.com "
+	    "authenticate.example.com policy.example.com proxy.example.com "
+	    "udp.example.com xn--b-eha.example.com ";
+	/* base64 of "- from: https://env.example.com" */
+	static const char policy[] = "LSBmcm9tOiBodHRwczovL2Vudi5leGFtcGxlLmNvbQ==";
+	struct strings out = { .v = NULL };
+	struct buf joined = BUF_INIT;
+	struct err err = ERR_INIT;
+	struct yaml *root;
+
+	root = yaml_parse("c.yaml", text, strlen(text), &err);
+	if (!ok(root != NULL, "a file with routes: %s", err.text))
+		return;
+	ok_err(pomerium_hosts("c.yaml", root, NULL, NULL, &out, &err), &err,
+	    "its host names");
+	for (size_t i = 0; i < out.n; i++)
+		buf_printf(&joined, "%s ", out.v[i]);
+	is(buf_str(&joined), want, "are Pomerium's");
+	strings_release(&out);
+	ok_err(pomerium_hosts("c.yaml", root, policy, "https://auth.test", &out,
+	    &err), &err, "POLICY and AUTHENTICATE_SERVICE_URL");
+	ok(strings_have(&out, "env.example.com") &&
+	    !strings_have(&out, "policy.example.com"), "replace the file's");
+	ok(strings_have(&out, "auth.test"), "both of them");
+	strings_release(&out);
+	fails(pomerium_hosts("c.yaml", root, "%%%", NULL, &out, &err), &err,
+	    ERR_CONFIG, "POLICY", "a POLICY that is no base64");
+	strings_release(&out);
+	yaml_tree_free(root);
+
+	root = yaml_parse("c.yaml", text, 60, &err);
+	pomerium_hosts("c.yaml", root, NULL, NULL, &out, &err);
+	is_int((long long)out.n, 0, "without routes nothing is managed");
+	yaml_tree_free(root);
+	ok_err(pomerium_hosts("", NULL, NULL, "https://a.test", &out, &err),
+	    &err, "nor without a file");
+	is_int((long long)out.n, 0, "whatever the variable says");
+	buf_release(&joined);
 }
 
 int
@@ -132,5 +201,6 @@ main(void)
 	test_refused();
 	test_files();
 	free(path);
+	test_hosts();
 	return done();
 }

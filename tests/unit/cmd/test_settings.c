@@ -57,7 +57,7 @@ begin(void)
 		"CREDENTIALS_DIRECTORY", "XDG_DATA_HOME"
 	};
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unsetenv(names[i]);
 	setenv("HOME", "/home/me", 1);
 	settings_release(&s);
@@ -246,7 +246,7 @@ test_booleans(void)
 		{ "'1'", -1, 1 }
 	};
 
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *yaml = xasprintf("x: 1\nautocert: %s\n", rows[i].word);
 
 		load_variable("AUTOCERT", rows[i].word);
@@ -365,12 +365,12 @@ test_ca(void)
 		"ca.example/a b"
 	};
 
-	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		ok_err(load_variable("AUTOCERT_CA", good[i]), &err, "%s",
 		    good[i]);
 		is(s.ca, good[i], "is taken as it is");
 	}
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		fails(load_variable("AUTOCERT_CA", bad[i]), &err, ERR_CONFIG,
 		    "environment: ", "%s", bad[i]);
 }
@@ -386,8 +386,8 @@ test_controls(void)
 		"a\nb", "a\rb", "a\tb", "a\x1b[1m", "a\x7f", "a\xc2\x9b"
 	};
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		for (size_t j = 0; j < sizeof values / sizeof values[0]; j++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++)
 			fails(load_variable(names[i], values[j]), &err,
 			    ERR_CONFIG, ": a line break or control character",
 			    "%s with a control character (%zu)", names[i], j);
@@ -425,7 +425,7 @@ test_eab_mac(void)
 	};
 	static const char key[] = "-_-_c2VjcmV0";
 
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		begin();
 		flag("eab-key-id", "kid");
 		setenv("AUTOCERT_EAB_MAC_KEY", bad[i], 1);
@@ -478,7 +478,7 @@ test_eab_file(void)
 		"c2VjcmV0", "c2VjcmV0\n", "c2VjcmV0\r\n"
 	};
 
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		begin();
 		put(secret, texts[i]);
 		flag("eab-key-id", "kid");
@@ -683,7 +683,13 @@ test_print(void)
 	    "autocert_dir\t/home/me/.local/share/pomerium/autocert\tdefault\n"
 	    "autocert_trusted_ca\t\tdefault\n"
 	    "autocert_trusted_ca_file\t\tdefault\n"
-	    "autocert_trusted_ca_only\tfalse\tdefault\n",
+	    "autocert_trusted_ca_only\tfalse\tdefault\n"
+	    "autocert_hosts\t\tdefault\n"
+	    "autocert_certificates\t\tdefault\n"
+	    "autocert_certificate_dirs\t\tdefault\n"
+	    "autocert_order_covered_names\tfalse\tdefault\n"
+	    "autocert_deploy_hooks\t/etc/autocert/deploy.d\tdefault\n"
+	    "autocert_hook_timeout\t120\tdefault\n",
 	    config, staging, config, config);
 	is(buf_str(&out), want, "are printed with their origin");
 	free(want);
@@ -766,7 +772,7 @@ test_number(void)
 
 	ok(settings_number("10", 10, 60, &n) == 0 && n == 10, "the least");
 	ok(settings_number("060", 10, 60, &n) == 0 && n == 60, "the most");
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		is_int(settings_number(bad[i], 10, 60, &n), -1,
 		    "not a number from 10 to 60: '%s'", bad[i]);
 	is_int(settings_number("99999999999999999999999", 0, LONG_MAX, &n), -1,

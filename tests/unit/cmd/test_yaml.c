@@ -81,7 +81,7 @@ test_empty(void)
 		"\xef\xbb\xbf", "{}", "---\n...\n"
 	};
 
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct yaml *root = good(texts[i]);
 
 		ok(root->type == YAML_MAP && root->n == 0,
@@ -174,7 +174,7 @@ test_words(void)
 		"''", "'~'", "nULL", "nil", "none", "[]", "{}", "\"null\""
 	};
 
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *text = xasprintf("k: %s\n", rows[i].text);
 		struct yaml *root = good(text);
 		bool value = !rows[i].value;
@@ -186,7 +186,7 @@ test_words(void)
 		yaml_tree_free(root);
 		free(text);
 	}
-	for (size_t i = 0; i < sizeof null / sizeof null[0]; i++) {
+	for (size_t i = 0; i < sizeof(null) / sizeof(null[0]); i++) {
 		char *text = xasprintf("k: %s\n", null[i]);
 		struct yaml *root = good(text);
 
@@ -194,7 +194,7 @@ test_words(void)
 		yaml_tree_free(root);
 		free(text);
 	}
-	for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
 		char *text = xasprintf("k: %s\n", some[i]);
 		struct yaml *root = good(text);
 
