@@ -81,7 +81,8 @@ static const struct cmd cmd = {
 	    "[--http address]\n"
 	    "    [--no-redirect] [--tls address] [--] "
 	    "[command [argument ...]]",
-	.options = options, .shorts = "+", .option = option
+	.options = options, .shorts = "+", .option = option,
+	.keeps_variables = true
 };
 
 static void

@@ -322,6 +322,7 @@ cmd_start(const struct cmd *cmd, int argc, char **argv)
 		argv[0] = slash + 1;
 	shared.lock_wait_ms = 1000L * LOCK_WAIT_DEFAULT_S;
 	settings_init(&shared.settings);
+	shared.settings.keep_variables = cmd->keeps_variables;
 	first = parse(argc, argv);
 	if (settings_load(&shared.settings, &err) == -1)
 		exit(cmd_fail(NULL, &err));

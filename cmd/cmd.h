@@ -28,6 +28,8 @@ struct cmd {
 	const char *shorts;		/* its own short options, getopt form
 					 * ("+" first: options end at the first
 					 * operand), or NULL */
+	bool keeps_variables;		/* it runs another of these programs:
+					 * secrets stay in the environment */
 	/* Takes one of its own options. -1 with err for a bad argument. */
 	int (*option)(int val, const char *arg, struct err *err);
 };

@@ -328,7 +328,7 @@ take_variable(struct settings *s, size_t row, struct err *err)
 		return err_set(err, ERR_CONFIG,
 		    "environment: %s: neither true nor false: %s", name, value);
 	offer(s, row, text, FROM_ENVIRONMENT);
-	if (table[row].kind == SECRET)
+	if (table[row].kind == SECRET && !s->keep_variables)
 		settings_forget(name, value);
 	return 0;
 }

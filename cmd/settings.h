@@ -48,6 +48,9 @@ struct settings {
 	const char *config_file;	/* before: the one of --config, or NULL;
 					 * after: the one read, or NULL */
 
+	bool keep_variables;		/* before: do not remove secrets from
+					 * the environment */
+
 	/* the table's own: text and origin of each row, for settings_print() */
 	struct settings_value {
 		char *text;
