@@ -15,12 +15,12 @@
 
 static const struct cmd cmd = {
 	.name = "autocert-register",
-	.usage = "autocert-register [-qv] [-c file] [--ca url] [--dir dir] "
+	.usage = "autocert-register [-qv] [-c file] [--ca url] [--dir path] "
 	    "[--eab-key-id id]\n"
-	    "    [--eab-mac-key-file file] [--email address] [--json] "
-	    "[--lock-wait seconds]\n"
-	    "    [--staging] [--trusted-ca base64] [--trusted-ca-file file]\n"
-	    "    [--trusted-ca-only]"
+	    "    [--eab-mac-key-file file] [--email address] "
+	    "[--exit-unchanged n] [--json]\n"
+	    "    [--lock-wait seconds] [--staging] [--trusted-ca base64]\n"
+	    "    [--trusted-ca-file file] [--trusted-ca-only]"
 };
 
 /* Registering agrees to the terms, as Pomerium does: so say which. */
