@@ -231,21 +231,22 @@ ask_order(struct order *o, struct asks *asks)
 	return ask;
 }
 
-/* How long until the next look: half as long again, and what the CA said. */
+/* How long until the next look: as the CA says, within reason; half as long
+ * again when it says nothing. */
 static void
 wait_longer(struct order *o, const struct answer *answer, int64_t least)
 {
 	int64_t said = answer->retry_after;
 
-	o->wait_ms += o->wait_ms / 2;
+	if (said >= 0)
+		o->wait_ms = 1000 * (said > RETRY_AFTER_MAX_S ?
+		    RETRY_AFTER_MAX_S : said);
+	else
+		o->wait_ms += o->wait_ms / 2;
 	if (o->wait_ms < least)
 		o->wait_ms = least;
-	if (o->wait_ms > LOOK_MAX_MS)
+	if (said < 0 && o->wait_ms > LOOK_MAX_MS)
 		o->wait_ms = LOOK_MAX_MS;
-	if (said > RETRY_AFTER_MAX_S)
-		said = RETRY_AFTER_MAX_S;
-	if (said * 1000 > o->wait_ms)
-		o->wait_ms = said * 1000;
 }
 
 /* -- new-order -- */
@@ -592,7 +593,7 @@ got_until_ready(void *self, const struct ask *ask, const struct answer *answer,
 	if (problem_check(ask->what, answer, err) == -1 ||
 	    read_order(o, answer, err) == -1)
 		return FLOW_FAIL;
-	wait_longer(o, answer, 0);
+	wait_longer(o, answer, LOOK_FIRST_MS);
 	return o->status == STATUS_PENDING || o->status == STATUS_INVALID ?
 	    FLOW_STAY : FLOW_NEXT;
 }
