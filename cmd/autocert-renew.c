@@ -77,6 +77,7 @@ struct renewal_run {
 	struct renew_want *wants;
 	size_t n, cap;
 	struct err_tally tally;
+	enum err_code deployed;		/* ERR_NONE, or what a hook failed with */
 	bool changed;
 };
 
@@ -93,16 +94,20 @@ add_want(struct renewal_run *r)
 	return &r->wants[r->n++];
 }
 
+/* folder: as name_safe() spells a certificate's name. */
 static bool
-have_want(const struct renewal_run *r, const char *name)
+have_want(const struct renewal_run *r, const char *folder)
 {
+	char safe[NAME_MAX_LEN + 1];
+
 	for (size_t i = 0; i < r->n; i++)
-		if (strcmp(r->wants[i].spec.name, name) == 0)
+		if (name_safe(r->wants[i].spec.name, safe, sizeof(safe)) == 0 &&
+		    strcmp(safe, folder) == 0)
 			return true;
 	return false;
 }
 
-/* A manual certificate covers every name, and is not about to expire. */
+/* Manual certificates that are valid now cover every name. */
 static bool
 is_manual(const struct renewal_run *r, const struct managed_cert *m, time_t now)
 {
@@ -146,6 +151,47 @@ want_managed(struct renewal_run *r, const struct managed_cert *m)
 	memcpy(w->spec.challenges, m->challenges, sizeof(m->challenges));
 }
 
+/* What a record says may have been written by anybody: it is checked again,
+ * and one that is no good costs only itself. */
+static int
+spec_by_hand(const char *name, const struct state *st, struct issue_spec *spec,
+    struct err *err)
+{
+	*spec = (struct issue_spec){
+		.name = name, .names = st->names, .n_names = st->n_names,
+		.key_type = st->key_type, .must_staple = st->must_staple
+	};
+	if (solver_parse(st->challenges, spec->challenges, &spec->n_challenges,
+	    err) == -1)
+		return -1;
+	for (size_t i = 0; i < st->n_names; i++)
+		if (solver_check(&st->names[i], spec->challenges,
+		    spec->n_challenges, err) == -1)
+			return -1;
+	return 0;
+}
+
+static void
+want_record(struct renewal_run *r, const char *name, struct state *st)
+{
+	struct issue_spec spec;
+	struct err err = ERR_INIT;
+	struct renew_want *w;
+
+	state_load(r->ca.store, r->ca.issuer, name, st);
+	if (!st->n_names || have_want(r, name))
+		return;
+	if (spec_by_hand(name, st, &spec, &err) == -1) {
+		err_wrap(&err, "what is remembered of its order");
+		err_tally_add(&r->tally, ERR_DATA);
+		log_err(name, &err);
+		return;
+	}
+	w = add_want(r);
+	w->deploy_hook = st->deploy_hook;
+	w->spec = spec;
+}
+
 /* What was ordered by hand, unless the configuration has it too. */
 static int
 want_by_hand(struct renewal_run *r, struct err *err)
@@ -153,24 +199,8 @@ want_by_hand(struct renewal_run *r, struct err *err)
 	if (state_list(r->ca.store, r->ca.issuer, &r->by_hand_names, err) == -1)
 		return -1;
 	r->by_hand = xcalloc(r->by_hand_names.n + 1, sizeof(*r->by_hand));
-	for (size_t i = 0; i < r->by_hand_names.n; i++) {
-		struct state *st = &r->by_hand[i];
-		struct renew_want *w;
-
-		state_load(r->ca.store, r->ca.issuer, r->by_hand_names.v[i], st);
-		if (!st->n_names || have_want(r, r->by_hand_names.v[i]))
-			continue;
-		w = add_want(r);
-		w->deploy_hook = st->deploy_hook;
-		w->spec = (struct issue_spec){
-			.name = r->by_hand_names.v[i], .names = st->names,
-			.n_names = st->n_names, .key_type = st->key_type,
-			.must_staple = st->must_staple
-		};
-		if (solver_parse(st->challenges, w->spec.challenges,
-		    &w->spec.n_challenges, err) == -1)
-			return err_wrap(err, "%s", w->spec.name);
-	}
+	for (size_t i = 0; i < r->by_hand_names.n; i++)
+		want_record(r, r->by_hand_names.v[i], &r->by_hand[i]);
 	return 0;
 }
 
@@ -190,13 +220,24 @@ is_meant(const struct renew_want *w, const char *operand)
 	return false;
 }
 
-static int
-restrict_to(struct renewal_run *r, char *const *operands, int n,
-    struct err *err)
+/* An operand that means nothing is told, and costs only itself. */
+static void
+unknown(struct renewal_run *r, const char *operand)
+{
+	struct err err;
+
+	err_clear(&err);
+	err_set(&err, ERR_ABSENT, "it is not managed: neither in the "
+	    "configuration nor ordered by hand");
+	err_tally_add(&r->tally, err.code);
+	log_err(operand, &err);
+}
+
+static void
+restrict_to(struct renewal_run *r, char *const *operands, int n)
 {
 	size_t kept = 0;
 	bool *meant = xcalloc(r->n + 1, sizeof(*meant));
-	int rc = 0;
 
 	for (int i = 0; i < n; i++) {
 		bool found = false;
@@ -205,9 +246,7 @@ restrict_to(struct renewal_run *r, char *const *operands, int n,
 			if (is_meant(&r->wants[j], operands[i]))
 				meant[j] = found = true;
 		if (!found)
-			rc = err_set(err, ERR_ABSENT, "%s is not managed: "
-			    "neither in the configuration nor ordered by hand",
-			    operands[i]);
+			unknown(r, operands[i]);
 	}
 	for (size_t j = 0; n && j < r->n; j++)
 		if (meant[j])
@@ -215,7 +254,6 @@ restrict_to(struct renewal_run *r, char *const *operands, int n,
 	if (n)
 		r->n = kept;
 	free(meant);
-	return rc;
 }
 
 static int
@@ -227,7 +265,8 @@ gather(struct renewal_run *r, char *const *operands, int n, struct err *err)
 		want_managed(r, &r->managed.v[i]);
 	if (want_by_hand(r, err) == -1)
 		return -1;
-	return restrict_to(r, operands, n, err);
+	restrict_to(r, operands, n);
+	return 0;
 }
 
 /* -- doing it -- */
@@ -311,6 +350,22 @@ order_due(struct renewal_run *r, const struct renew_env *env, struct err *err)
 	return renew_ask(env, r->ca.run, r->wants, r->n, err);
 }
 
+/* Nothing is asked of the CA when there is nothing to ask. */
+static int
+ask_ca(struct renewal_run *r, const struct renew_env *env, struct err *err)
+{
+	size_t due, ask;
+
+	renew_decide(env, r->wants, r->n, &due, &ask);
+	if (opt.list_due || opt.dry_run)
+		due = 0;
+	if (!due && !ask)
+		return 0;
+	if (ca_open(&r->ca, (size_t)opt.jobs, err) == -1)
+		return -1;
+	return renew_ask(env, r->ca.run, r->wants, r->n, err);
+}
+
 static int
 renew(struct renewal_run *r, struct err *err)
 {
@@ -322,23 +377,17 @@ renew(struct renewal_run *r, struct err *err)
 		.store = r->ca.store, .dir = r->managed.hooks_dir,
 		.timeout_ms = r->managed.hook_timeout_ms
 	};
-	size_t due, ask;
-	int rc = 0;
+	int rc = ask_ca(r, &env, err);
 
-	renew_decide(&env, r->wants, r->n, &due, &ask);
-	if (ask || (due && !opt.list_due && !opt.dry_run)) {
-		if (ca_open(&r->ca, (size_t)opt.jobs, err) == -1 ||
-		    renew_ask(&env, r->ca.run, r->wants, r->n, err) == -1)
-			return -1;
-	}
 	tally_others(r);
 	if (opt.list_due || opt.dry_run) {
 		list_due(r);
-		return 0;
+		return rc;
 	}
-	if (count_due(r))
+	if (rc == 0 && count_due(r))
 		rc = order_due(r, &env, err);
-	err_tally_add(&r->tally, renew_deploy(&env, &deploy, r->wants, r->n));
+	/* also when the CA cannot be reached: what changed is in the store */
+	r->deployed = renew_deploy(&env, &deploy, r->wants, r->n);
 	return rc;
 }
 
@@ -372,6 +421,8 @@ main(int argc, char **argv)
 	if (err.code)
 		err_tally_add(&r.tally, (enum err_code)cmd_fail(NULL, &err));
 	status = (int)err_tally_result(&r.tally);
+	if (status == 0)
+		status = (int)r.deployed;
 	if (status == 0 && !r.changed)
 		status = shared.exit_unchanged;
 	release(&r);

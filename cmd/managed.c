@@ -41,12 +41,22 @@ cert_default(const struct settings *s, const char *where)
 	};
 }
 
+/* Names that lead to the same folder are the same. */
+static bool
+same_name(const char *a, const char *b)
+{
+	char x[NAME_MAX_LEN + 1], y[NAME_MAX_LEN + 1];
+
+	return name_safe(a, x, sizeof(x)) == 0 &&
+	    name_safe(b, y, sizeof(y)) == 0 && strcmp(x, y) == 0;
+}
+
 /* Takes c, in the place of one of the same name. */
 static void
 add(struct managed *m, struct managed_cert *c)
 {
 	for (size_t i = 0; i < m->n; i++)
-		if (strcmp(m->v[i].name, c->name) == 0) {
+		if (same_name(m->v[i].name, c->name)) {
 			entry_release(&m->v[i]);
 			m->v[i] = *c;
 			return;

@@ -208,17 +208,9 @@ file_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
-/* Where a new file is being made. */
-struct target {
-	int parent;			/* the folder */
-	const char *path;		/* for messages */
-	const char *name;		/* the final name in it */
-	char temp[NAME_MAX + 1];	/* the name until then */
-};
-
 /* ".NAME.0123456789abcdef.tmp", NAME shortened where that is too long. */
 static int
-name_temp(struct target *t)
+name_temp(struct file_draft *t)
 {
 	enum { AROUND = sizeof("..0123456789abcdef.tmp") };
 	uint64_t nonce;
@@ -232,7 +224,7 @@ name_temp(struct target *t)
 /* Until the bytes are complete nobody but the owner may have them, and the
  * owner no more than the final mode says. */
 static int
-open_temp(struct target *t, mode_t mode, struct err *err)
+open_temp(struct file_draft *t, mode_t mode, struct err *err)
 {
 	int i, fd;
 
@@ -249,19 +241,38 @@ open_temp(struct target *t, mode_t mode, struct err *err)
 	return fail_write("create", t->path, err);
 }
 
+/* The group first, then the mode, the owner last: nobody is let in whom the
+ * final state keeps out, and a file given away could not be changed any more
+ * without a further capability. */
+static int
+set_access(const struct file_draft *t, int fd, const struct file_access *a,
+    struct err *err)
+{
+	const uid_t no_uid = (uid_t)-1;
+	const gid_t no_gid = (gid_t)-1;
+
+	if (a->gid != no_gid && fchown(fd, no_uid, a->gid) == -1)
+		return fail_write("set the group of", t->path, err);
+	if (fchmod(fd, a->mode) == -1)
+		return fail_write("set the mode of", t->path, err);
+	if (a->uid != no_uid && fchown(fd, a->uid, no_gid) == -1)
+		return fail_write("set the owner of", t->path, err);
+	return 0;
+}
+
 /* A failed fsync() is final: the kernel has dropped the bytes and a second
  * try would succeed without them.  After close() the descriptor is gone,
  * whatever it returned, and EINTR loses nothing that fsync() has written. */
 static int
-fill_temp(const struct target *t, int fd, const void *data, size_t len,
-    mode_t mode, struct err *err)
+fill_temp(const struct file_draft *t, int fd, const void *data, size_t len,
+    const struct file_access *access, struct err *err)
 {
 	int rc = 0;
 
 	if (file_write_all(fd, data, len) == -1)
 		rc = fail_write("write", t->path, err);
-	else if (fchmod(fd, mode) == -1)
-		rc = fail_write("set the mode of", t->path, err);
+	else if (set_access(t, fd, access, err) == -1)
+		rc = -1;
 	else if (fsync(fd) == -1)
 		rc = fail_write("sync", t->path, err);
 	if (close(fd) == -1 && errno != EINTR && rc == 0)
@@ -272,7 +283,7 @@ fill_temp(const struct target *t, int fd, const void *data, size_t len,
 /* Gives the temporary file its name if nobody has it.  Where the file system
  * (NFS) or the kernel cannot rename so, a second link can. */
 static int
-name_new(const struct target *t)
+name_new(const struct file_draft *t)
 {
 	if (renameat2(t->parent, t->temp, t->parent, t->name,
 	    RENAME_NOREPLACE) == 0)
@@ -287,7 +298,7 @@ name_new(const struct target *t)
 }
 
 static int
-name_final(const struct target *t, enum file_write_how how, struct err *err)
+name_final(const struct file_draft *t, enum file_write_how how, struct err *err)
 {
 	int rc;
 
@@ -302,39 +313,66 @@ name_final(const struct target *t, enum file_write_how how, struct err *err)
 	return fail_write("rename to", t->path, err);
 }
 
-static int
-write_in(struct target *t, const void *data, size_t len, mode_t mode,
-    enum file_write_how how, struct err *err)
+void
+file_draft_drop(struct file_draft *draft)
 {
-	int fd = open_temp(t, mode, err);
-
-	if (fd == -1)
-		return -1;
-	if (fill_temp(t, fd, data, len, mode, err) == -1 ||
-	    name_final(t, how, err) == -1) {
-		(void)unlinkat(t->parent, t->temp, 0);
-		return -1;
-	}
-	if (sync_folder(t->parent) == -1)
-		return fail_write("sync the folder of", t->path, err);
-	return 0;
+	(void)unlinkat(draft->parent, draft->temp, 0);
+	close(draft->parent);
 }
 
 int
-file_write(int dirfd, const char *path, const void *data, size_t len,
-    mode_t mode, enum file_write_how how, struct err *err)
+file_draft(int dirfd, const char *path, const void *data, size_t len,
+    const struct file_access *access, struct file_draft *out, struct err *err)
 {
-	struct target t = { .path = path, .name = base_name(path) };
-	int rc;
+	struct file_draft t = { .path = path, .name = base_name(path) };
+	int fd;
 
 	if (!*t.name || is_dots(t.name))
 		return err_set(err, ERR_IO, "write %s: not a file name", path);
 	t.parent = open_parent(dirfd, path);
 	if (t.parent == -1)
 		return fail_write("open the folder of", path, err);
-	rc = write_in(&t, data, len, mode, how, err);
-	close(t.parent);
+	fd = open_temp(&t, access->mode, err);
+	if (fd == -1) {
+		close(t.parent);
+		return -1;
+	}
+	if (fill_temp(&t, fd, data, len, access, err) == -1) {
+		file_draft_drop(&t);
+		return -1;
+	}
+	*out = t;
+	return 0;
+}
+
+int
+file_draft_place(struct file_draft *draft, enum file_write_how how,
+    struct err *err)
+{
+	int rc = 0;
+
+	if (name_final(draft, how, err) == -1) {
+		file_draft_drop(draft);
+		return -1;
+	}
+	if (sync_folder(draft->parent) == -1)
+		rc = fail_write("sync the folder of", draft->path, err);
+	close(draft->parent);
 	return rc;
+}
+
+int
+file_write(int dirfd, const char *path, const void *data, size_t len,
+    mode_t mode, enum file_write_how how, struct err *err)
+{
+	const struct file_access access = {
+		.mode = mode, .uid = (uid_t)-1, .gid = (gid_t)-1
+	};
+	struct file_draft draft;
+
+	if (file_draft(dirfd, path, data, len, &access, &draft, err) == -1)
+		return -1;
+	return file_draft_place(&draft, how, err);
 }
 
 /* -- folders -- */

@@ -13,6 +13,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -40,6 +41,34 @@ enum file_write_how {
 /* Atomic and durable as above.  mode is the final mode, umask or not. */
 int file_write(int dirfd, const char *path, const void *data, size_t len,
     mode_t mode, enum file_write_how how, struct err *err);
+
+/* Whose a file is and who may have it; -1 for uid or gid: as it comes. */
+struct file_access {
+	mode_t mode;		/* final, umask or not */
+	uid_t uid;
+	gid_t gid;
+};
+
+/*
+ * A new file, complete, owned and synced, that lacks only its name: so that
+ * several can be made ready before the first of them is seen.  The data is
+ * never readable by anybody whom access does not let have it.  path is
+ * borrowed.  A draft ends by being placed or dropped.
+ */
+struct file_draft {
+	int parent;			/* the folder */
+	const char *path;		/* for messages */
+	const char *name;		/* the final name in it */
+	char temp[NAME_MAX + 1];	/* the name until then */
+};
+
+int file_draft(int dirfd, const char *path, const void *data, size_t len,
+    const struct file_access *access, struct file_draft *out,
+    struct err *err);
+/* Gives it its name, durably.  The draft has ended also when this fails. */
+int file_draft_place(struct file_draft *draft, enum file_write_how how,
+    struct err *err);
+void file_draft_drop(struct file_draft *draft);
 
 /* write(2) until all is written; -1 and errno. */
 int file_write_all(int fd, const void *data, size_t len);

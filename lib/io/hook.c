@@ -243,10 +243,16 @@ add_text(struct lines *l, const char *text, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (text[i] == '\n' || text[i] == '\r')
+		if (text[i] == '\n' || text[i] == '\r') {
 			end_line(l);
-		else if (l->len < LINE_SIZE - 1)
-			l->line[l->len++] = text[i] ? text[i] : '?';
+			continue;
+		}
+		if (l->len == LINE_SIZE - 1)
+			continue;
+		l->line[l->len] = text[i];
+		if (!text[i])
+			l->line[l->len] = '?';
+		l->len++;
 	}
 }
 

@@ -41,7 +41,7 @@ folder_of(const struct renew_want *w, char out[LAYOUT_KEY_MAX], struct err *err)
 	return 0;
 }
 
-/* What was asked for, in sixteen digits: a change of it ends a back-off. */
+/* What was asked for, in eight digits: a change of it ends a back-off. */
 static void
 config_of(const struct renew_env *env, const struct renew_want *w, char out[17])
 {
@@ -55,6 +55,13 @@ config_of(const struct renew_env *env, const struct renew_want *w, char out[17])
 		buf_printf(&text, " %d", (int)w->spec.challenges[i]);
 	snprintf(out, 17, "%08x", fnv1a32(text.data, text.len));
 	buf_release(&text);
+}
+
+/* A lock that is held, or an interruption, is nobody's failure. */
+static bool
+counts(const struct err *err)
+{
+	return err->code != ERR_LATER || *err->type || err->http;
 }
 
 /* -- deciding -- */
@@ -242,17 +249,39 @@ end_question(void *self, const struct err *err)
 	return false;
 }
 
+static bool
+any_question(const struct renew_want *wants, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (wants[i].ask)
+			return true;
+	return false;
+}
+
+/* Without a directory there is nobody to ask: that stops no renewal. */
+static int
+no_directory(struct err *err)
+{
+	if (!counts(err))
+		return -1;
+	log_info(NULL, "renewal information: %s", err->text);
+	err_clear(err);
+	return 0;
+}
+
 int
 renew_ask(const struct renew_env *env, struct run *run,
     struct renew_want *wants, size_t n, struct err *err)
 {
-	const struct directory *d = run_directory(run, err);
+	const struct directory *d;
 	struct question *questions;
 	size_t asked = 0;
 	int rc;
 
-	if (!d)
-		return -1;
+	if (!any_question(wants, n))
+		return 0;
+	if (!(d = run_directory(run, err)))
+		return no_directory(err);
 	if (!d->renewal_info)
 		return 0;
 	questions = xcalloc(n, sizeof(*questions));
@@ -286,28 +315,22 @@ struct ordering {
 	void *arg;
 };
 
-/* A lock that is held, or an interruption, is nobody's failure. */
-static bool
-counts(const struct err *err)
-{
-	return err->code != ERR_LATER || *err->type || err->http;
-}
-
 static void
 remember(const struct ordering *o, const struct err *err)
 {
 	const struct renew_env *env = o->env;
 	struct state st;
 	struct err why = ERR_INIT;
-	char folder[LAYOUT_KEY_MAX];
+	char folder[LAYOUT_KEY_MAX], config[17];
 
 	if ((err && !counts(err)) || folder_of(o->want, folder, &why) == -1)
 		return;
 	state_load(env->store, env->issuer, folder, &st);
-	if (!err) {
+	config_of(env, o->want, config);
+	if (!err || strcmp(st.config, config) != 0)
 		state_clear_failures(&st);
-	} else {
-		config_of(env, o->want, st.config);
+	if (err) {
+		memcpy(st.config, config, sizeof(st.config));
 		st.failed_at = env->now;
 		st.failures++;
 		st.next_try = backoff_next(st.failures, env->now, err->retry_at,
@@ -368,6 +391,17 @@ renew_order(const struct renew_env *env, const struct issue_env *issue,
 
 /* -- deploying -- */
 
+/* The configuration's hook counts like the one that the state remembers, and
+ * what another run has deployed meanwhile is not deployed again. */
+static bool
+to_be_deployed(const struct deploy *deploy, const struct renew_want *w,
+    const struct certificate *c, const struct state *st)
+{
+	if (!*st->deployed && (w->changed || w->deploy_hook))
+		return true;
+	return deploy_pending(deploy, c, st);
+}
+
 static int
 deploy_one(const struct renew_env *env, const struct deploy *deploy,
     const struct renew_want *w, struct err *err)
@@ -385,7 +419,7 @@ deploy_one(const struct renew_env *env, const struct deploy *deploy,
 		return err->code == ERR_ABSENT ? 0 : -1;
 	}
 	state_load(env->store, env->issuer, folder, &st);
-	if (w->changed || deploy_pending(deploy, &c, &st)) {
+	if (to_be_deployed(deploy, w, &c, &st)) {
 		rc = deploy_run(deploy, &c, w->deploy_hook, &st, err);
 		if (rc == 0)
 			rc = state_save(env->store, env->issuer, folder, &st,
