@@ -259,10 +259,9 @@ add_text(struct lines *l, const char *text, size_t n)
 /* -- its beginning -------------------------------------------------------- */
 
 struct running {
-	pid_t pid;		/* not reaped before all is over: it is also the
-				 * name of the group that may have to be killed */
-	int end;		/* a pidfd, or -1 where there are none */
-	int out;		/* what it prints; -1 when nobody can any more */
+	pid_t pid;	/* its group's too, so not reaped before all is over */
+	int end;	/* a pidfd, or -1 where there are none */
+	int out;	/* what it prints; -1 when nobody can any more */
 	bool ended, late;
 	struct lines lines;
 };
