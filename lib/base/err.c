@@ -121,7 +121,7 @@ fill(struct err *err, enum err_code code, int sys,
 }
 
 int
-err_set(struct err *err, enum err_code code, const char *fmt, ...)
+(err_set)(struct err *err, enum err_code code, const char *fmt, ...)
 {
 	char text[ERR_TEXT_MAX];
 	va_list ap;
@@ -143,7 +143,7 @@ join(char text[ERR_TEXT_MAX], const char *a, const char *b)
 }
 
 int
-err_sys(struct err *err, enum err_code code, const char *fmt, ...)
+(err_sys)(struct err *err, enum err_code code, const char *fmt, ...)
 {
 	int sys = errno;
 	char what[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
@@ -159,7 +159,7 @@ err_sys(struct err *err, enum err_code code, const char *fmt, ...)
 }
 
 int
-err_wrap(struct err *err, const char *fmt, ...)
+(err_wrap)(struct err *err, const char *fmt, ...)
 {
 	char what[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
 	va_list ap;
@@ -175,7 +175,7 @@ err_wrap(struct err *err, const char *fmt, ...)
 }
 
 int
-err_bug(struct err *err, const char *fmt, ...)
+(err_bug)(struct err *err, const char *fmt, ...)
 {
 	char what[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
 	va_list ap;

@@ -80,6 +80,14 @@ void err_clear(struct err *err);
  */
 void make_printable(char *text);
 
+/* What they return, for an analyser that cannot see into err.c. */
+#ifdef __clang_analyzer__
+#define err_set(...) (err_set(__VA_ARGS__), -1)
+#define err_sys(...) (err_sys(__VA_ARGS__), -1)
+#define err_wrap(...) (err_wrap(__VA_ARGS__), -1)
+#define err_bug(...) (err_bug(__VA_ARGS__), -1)
+#endif
+
 /*
  * Folds one outcome into a batch's: worst of what failed while nothing
  * succeeded, ERR_PARTIAL once some succeeded and some failed.

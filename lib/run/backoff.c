@@ -4,7 +4,13 @@
 
 #include <stddef.h>
 
-enum { MINUTE = 60, DAY = 24 * 3600, LONGEST = DAY + DAY / 2 };
+enum {
+	MINUTE = 60,
+	TEN = 10 * MINUTE,
+	HUNDRED = 100 * MINUTE,
+	DAY = 24 * 3600,
+	LONGEST = DAY + DAY / 2
+};
 
 /* A rate limit may reach further than our own patience; no CA's reaches
  * further than this. */
@@ -13,7 +19,7 @@ enum { LIMIT_LONGEST = 8 * DAY };
 static time_t
 step(unsigned failures)
 {
-	static const time_t steps[] = { MINUTE, 10 * MINUTE, 100 * MINUTE, DAY };
+	static const time_t steps[] = { MINUTE, TEN, HUNDRED, DAY };
 	size_t n = sizeof(steps) / sizeof(*steps);
 
 	if (failures == 0)

@@ -31,11 +31,14 @@ enum {
 	 * rest go round.) */
 	NONCES_IN_PLAY = 40,
 	NONCE_TRIES = 20,		/* badNonce for one request */
+	NONCE_PAUSE_MS = 20,		/* after the first few, growing */
 	TRIES = 3,			/* broken connections, 5xx, 429 */
 	BACKOFF_MS = 500,		/* doubled with each try, jittered */
 	WAIT_HERE_S = 10,		/* longer waits than this are for later */
 	SETTLE_MS = 12,			/* of silence after a validation's hit */
 	SETTLE_MAX_MS = 150,
+	IDLE_MS = 60 * 1000,		/* the longest sleep */
+	HITS_MAX = 64 * 1024,
 	DIRECTORY_LIFE_S = 24 * 3600
 };
 
@@ -293,7 +296,8 @@ got_answer(struct request *q, const struct http_response *response)
 		q->nonce = nonces_take(&r->nonces);
 		q->sent = false;
 		if (q->nonce_tries > 3)
-			q->not_before_ms = date_mono_ms() + 20 * q->nonce_tries;
+			q->not_before_ms = date_mono_ms() +
+			    (int64_t)NONCE_PAUSE_MS * q->nonce_tries;
 		return;
 	}
 	if (worth_waiting(q, &answer)) {
@@ -737,7 +741,7 @@ sooner_of_job(int64_t *until, const struct job *job)
 static int
 timeout(const struct run *r, int64_t now)
 {
-	int64_t until = now + 60 * 1000;
+	int64_t until = now + IDLE_MS;
 
 	sooner_of_job(&until, &r->fetch_job);
 	for (size_t i = 0; i < r->next_job; i++)
@@ -838,7 +842,7 @@ run_open(const struct run_config *config, struct err *err)
 	r = xcalloc(1, sizeof(*r));
 	r->config = *config;
 	r->fetch_job.ended = true;
-	r->hits.max = 64 * 1024;
+	r->hits.max = HITS_MAX;
 	return r;
 }
 
@@ -854,8 +858,11 @@ run_close(struct run *r)
 		nonce_cache_save(r->config.store, r->config.issuer, nonce);
 	free(nonce);
 	nonces_clear(&r->nonces);
-	while (r->requests)
-		request_free(r->requests);
+	for (struct request *q = r->requests, *next; q; q = next) {
+		next = q->next;
+		free(q->nonce);
+		free(q);
+	}
 	directory_release(&r->directory);
 	directory_release(&r->outdated);
 	buf_release(&r->hits);
