@@ -12,7 +12,9 @@
 #include "cmd/cmd.h"
 #include "cmd/issued.h"
 #include "pki/idna.h"
+#include "run/deploy.h"
 #include "run/issue.h"
+#include "run/renew.h"
 #include "run/run.h"
 #include "solver/solver.h"
 #include "store/state.h"
@@ -42,6 +44,7 @@ static struct {
 struct want {
 	struct issue_spec spec;
 	struct identifier *names;
+	bool issued;
 };
 
 static struct {
@@ -216,6 +219,14 @@ remember(const struct ca *ca, const struct issue_spec *spec)
 }
 
 static void
+mark_issued(const struct issue_spec *spec)
+{
+	for (size_t i = 0; i < wants.n; i++)
+		if (strcmp(wants.v[i].spec.name, spec->name) == 0)
+			wants.v[i].issued = true;
+}
+
+static void
 report(void *arg, const struct issue_spec *spec, enum issue_outcome outcome,
     const struct err *err)
 {
@@ -229,6 +240,7 @@ report(void *arg, const struct issue_spec *spec, enum issue_outcome outcome,
 	if (outcome != ISSUE_INSTALLED)
 		return;
 	wants.changed = true;
+	mark_issued(spec);
 	remember(ca, spec);
 	issued_print(ca->store, ca->issuer, spec->name);
 }
@@ -279,6 +291,34 @@ order_all(struct ca *ca, struct err *err)
 	return run_all(ca->run, err);
 }
 
+/* The hooks, once no order is in flight any more. */
+static void
+deploy_issued(const struct ca *ca)
+{
+	const struct settings *s = ca->settings;
+	const struct renew_env env = {
+		.store = ca->store, .issuer = ca->issuer, .ca = s->ca
+	};
+	const struct deploy deploy = {
+		.store = ca->store, .dir = s->deploy_hooks,
+		.timeout_ms = s->hook_timeout_ms
+	};
+
+	for (size_t i = 0; i < wants.n; i++) {
+		const struct renew_want w = {
+			.spec = wants.v[i].spec, .changed = true,
+			.deploy_hook = opt.deploy_hook
+		};
+
+		enum err_code code = wants.v[i].issued ?
+		    renew_deploy(&env, &deploy, &w, 1) : ERR_NONE;
+
+		/* a hook that did well is no certificate that did */
+		if (code != ERR_NONE)
+			err_tally_add(&wants.tally, code);
+	}
+}
+
 static void
 free_wants(void)
 {
@@ -307,8 +347,10 @@ main(int argc, char **argv)
 	if (ca_open_store(&ca, &shared.settings, &err) == -1)
 		goto out;
 	drop_needless(&ca);
-	if (wants.n)
+	if (wants.n) {
 		order_all(&ca, &err);
+		deploy_issued(&ca);
+	}
 out:
 	if (err.code)
 		err_tally_add(&wants.tally, (enum err_code)cmd_fail(NULL, &err));

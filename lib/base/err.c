@@ -221,6 +221,7 @@ err_tally_add(struct err_tally *t, enum err_code code)
 	if (code == ERR_NONE)
 		return;
 	t->failed++;
+	t->hooks += code == ERR_HOOK;
 	if (code != ERR_PARTIAL && severity_of(code) > severity_of(t->worst))
 		t->worst = code;
 }
@@ -230,5 +231,7 @@ err_tally_result(const struct err_tally *t)
 {
 	if (!t->failed)
 		return ERR_NONE;
+	if (t->failed == t->hooks)
+		return ERR_HOOK;
 	return t->ok ? ERR_PARTIAL : t->worst;
 }

@@ -90,10 +90,11 @@ void make_printable(char *text);
 
 /*
  * Folds one outcome into a batch's: worst of what failed while nothing
- * succeeded, ERR_PARTIAL once some succeeded and some failed.
+ * succeeded, ERR_PARTIAL once some succeeded and some failed; ERR_HOOK when
+ * nothing but hooks failed.
  */
 struct err_tally {
-	size_t ok, failed;
+	size_t ok, failed, hooks;
 	enum err_code worst;
 };
 

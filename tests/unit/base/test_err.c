@@ -210,6 +210,8 @@ static const struct {
 	{ "worst last", 3, { ERR_LATER, ERR_UNAVAILABLE, ERR_IO }, ERR_IO },
 	{ "worst first", 3, { ERR_IO, ERR_UNAVAILABLE, ERR_LATER }, ERR_IO },
 	{ "a number is not a rank", 2, { ERR_CONFIG, ERR_HOOK }, ERR_CONFIG },
+	{ "only hooks", 3, { ERR_NONE, ERR_HOOK, ERR_HOOK }, ERR_HOOK },
+	{ "hooks and others", 3, { ERR_NONE, ERR_HOOK, ERR_IO }, ERR_PARTIAL },
 	{ "our bug", 2, { ERR_CONFIG, ERR_SOFTWARE }, ERR_SOFTWARE },
 	{ "a partial batch in one", 1, { ERR_PARTIAL }, ERR_PARTIAL },
 	{ "a partial batch among failures", 2, { ERR_IO, ERR_PARTIAL },

@@ -97,6 +97,13 @@ fchmod(int fd, mode_t mode)
 }
 
 int
+fchown(int fd, uid_t uid, gid_t gid)
+{
+	return called(uid == (uid_t)-1 ? "group" : "owner") ? -1 :
+	    result(syscall(SYS_fchown, fd, uid, gid));
+}
+
+int
 fsync(int fd)
 {
 	struct stat st;
@@ -598,6 +605,53 @@ test_faults(void)
 	}
 }
 
+/* Several made ready before the first is seen; whose they are. */
+static void
+test_drafts(void)
+{
+	static const char *const failing[] = { "group", "chmod", "owner" };
+	const struct file_access ours = { 0640, geteuid(), getegid() };
+	struct file_draft one, two;
+	struct err err = ERR_INIT;
+	size_t i;
+	int rc;
+
+	must(mkdirat(dir, "t", 0700) == 0, "t");
+	make("t/1", "old", 0600);
+	calls_start(NULL, 0, false);
+	calls.mode = 0640;
+	ok_err(file_draft(dir, "t/1", "new", 3, &ours, &one, &err), &err,
+	    "draft: one");
+	is(calls.trace, "write group chmod owner sync close ",
+	    "draft: the owner comes last, and nothing has a name");
+	ok(!calls.wider, "draft: never open to more");
+	ok_err(file_draft(dir, "t/2", "new", 3, &ours, &two, &err), &err,
+	    "draft: another");
+	calls.on = false;
+	is(text_of("t/1"), "old", "draft: the old bytes");
+	ok(!exists("t/2"), "draft: no new file");
+	ok_err(file_draft_place(&one, FILE_REPLACE, &err), &err,
+	    "draft: placed");
+	is(text_of("t/1"), "new", "draft: is seen");
+	is_int(mode_of("t/1"), 0640, "draft: with its mode");
+	file_draft_drop(&two);
+	is_int(count_names("t"), 1, "draft: one dropped leaves nothing");
+	for (i = 0; i < sizeof(failing) / sizeof(*failing); i++) {
+		calls_start(failing[i], EPERM, false);
+		rc = file_draft(dir, "t/2", "new", 3, &ours, &two, &err);
+		calls.on = false;
+		fails(rc, &err, ERR_PERMISSION, "t/2: Op", "draft: %s fails",
+		    failing[i]);
+		is_int(count_names("t"), 1, "draft: nothing is left");
+	}
+	rc = file_draft(dir, "t/2", "new", 3, &ours, &two, &err);
+	ok_err(rc, &err, "draft: one more");
+	make("t/2", "first", 0600);
+	fails(file_draft_place(&two, FILE_NEW, &err), &err, ERR_EXISTS, "t/2",
+	    "draft: somebody was first");
+	is_int(count_names("t"), 2, "draft: which ends it, too");
+}
+
 static void
 test_small_faults(void)
 {
@@ -985,6 +1039,7 @@ main(void)
 	test_write_names();
 	test_write_links();
 	test_faults();
+	test_drafts();
 	test_small_faults();
 	test_new();
 	test_new_race();
