@@ -35,7 +35,7 @@ for page in "$top"/man/*.1; do
 	# Those that stand for a setting are explained with it.
 	sed '1,/^\.Sh DESCRIPTION/d' "$page" >"$T/body"
 	for flag in $(echo "$out" | sed -n 's/--/\n&/gp' |
-	    sed -n 's/^--\([a-z][a-z-]*\).*/\1/p'); do
+	    sed -n 's/^--\([a-z][a-z0-9-]*\).*/\1/p'); do
 		check "$name: --$flag is explained" grep -q -E \
 			"Fl -$flag( |\$)" "$T/body" "$top/man/autocert.conf.5"
 	done
