@@ -14,7 +14,7 @@
 #include "pki/key.h"
 #include "run/enroll.h"
 #include "run/run.h"
-#include "store/record.h"
+#include "store/account.h"
 #include "store/store.h"
 
 int

@@ -200,6 +200,19 @@ ask_new(void *self, struct asks *asks, struct err *err)
 	return 0;
 }
 
+/* A binding that the CA refuses is the operator's to mend. */
+static int
+eab_refused(struct err *err)
+{
+	struct err why = *err;
+
+	err_set(err, ERR_PERMISSION, "%s (autocert_eab_key_id and "
+	    "autocert_eab_mac_key are not what this CA gave out)", why.text);
+	err->http = why.http;
+	memcpy(err->type, why.type, sizeof(err->type));
+	return FLOW_FAIL;
+}
+
 static int
 got_new(void *self, const struct ask *ask, const struct answer *answer,
     struct err *err)
@@ -207,7 +220,8 @@ got_new(void *self, const struct ask *ask, const struct answer *answer,
 	struct account *a = self;
 
 	if (problem_check(ask->what, answer, err) == -1)
-		return FLOW_FAIL;
+		return a->spec->eab_key_id && (problem_is(err, "unauthorized") ||
+		    problem_is(err, "malformed")) ? eab_refused(err) : FLOW_FAIL;
 	a->created = answer->status == 201;
 	return got_account(a, answer, err);
 }

@@ -23,7 +23,7 @@ enum {
 	LOOK_MAX_MS = 15 * 1000,
 	/* most CAs sign within a round trip: one early look after finalize,
 	 * then as the CA says */
-	ISSUED_FIRST_MS = 10,
+	ISSUED_FIRST_MS = 5,
 	ISSUED_NEXT_MS = 500,
 	RETRY_AFTER_MAX_S = 60
 };

@@ -526,10 +526,15 @@ int
 file_remove(int dirfd, const char *path, struct err *err)
 {
 	const char *name = base_name(path);
+	struct stat st;
 	int parent, rc = 0;
 
 	if (!*name || is_dots(name))
 		return err_set(err, ERR_IO, "remove %s: not a file name", path);
+	/* nothing there, nothing to sync: the commonest case by far */
+	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == -1 &&
+	    errno == ENOENT)
+		return 0;
 	parent = open_parent(dirfd, path);
 	if (parent == -1 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;

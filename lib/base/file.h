@@ -79,7 +79,8 @@ int file_mkdirs(int dirfd, const char *path, struct err *err);
 /* fsync of the folder that holds path ("." if it has no slash). */
 int file_sync_parent(int dirfd, const char *path, struct err *err);
 
-/* unlink or recursive removal; absence is success; the parent is synced. */
+/* unlink or recursive removal; absence is success, and otherwise the parent is
+ * synced. */
 int file_remove(int dirfd, const char *path, struct err *err);
 
 #endif

@@ -12,10 +12,11 @@
 #include "base/flow.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "pki/key.h"
 #include "run/run.h"
+#include "store/account.h"
 #include "store/layout.h"
 #include "store/lease.h"
-#include "store/record.h"
 
 struct enrolment {
 	struct run *run;

@@ -16,13 +16,14 @@
 #include "base/log.h"
 #include "pki/cert.h"
 #include "pki/csr.h"
+#include "pki/key.h"
 #include "run/due.h"
 #include "run/run.h"
 #include "solver/solver.h"
 #include "store/certificate.h"
+#include "store/journal.h"
 #include "store/layout.h"
 #include "store/lease.h"
-#include "store/record.h"
 #include "store/store.h"
 
 enum { ORDERS_MAX = 3 };	/* for one issue, with other challenge types */

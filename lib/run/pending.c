@@ -9,8 +9,8 @@
 #include "base/date.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "store/record.h"
 #include "store/store.h"
+#include "store/token.h"
 
 enum { LIST_MS = 1000, LIST_AGAIN_MS = 50 };
 

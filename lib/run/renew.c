@@ -231,13 +231,16 @@ end_question(void *self, const struct err *err)
 	struct question *q = self;
 	struct err why = ERR_INIT;
 	const char *name = q->want->spec.name;
+	char told[sizeof(q->renewal.explanation)];
 
 	if (err)
 		why = *err;
+	memcpy(told, q->renewal.explanation, sizeof(told));
 	/* also an answer that is none says when to ask again */
 	if (renewal_read(q->fetch.body.data, q->fetch.body.len,
 	    err ? -1 : q->fetch.retry_after, q->env->now, random32(),
-	    &q->renewal, err ? NULL : &why) == 0 && *q->renewal.explanation)
+	    &q->renewal, err ? NULL : &why) == 0 &&
+	    *q->renewal.explanation && strcmp(q->renewal.explanation, told) != 0)
 		log_warn(name, "the CA explains its window: %s",
 		    q->renewal.explanation);
 	if (why.code)

@@ -19,7 +19,7 @@
 #include "run/listener.h"
 #include "run/pending.h"
 #include "run/tlsalpn01.h"
-#include "store/record.h"
+#include "store/token.h"
 
 enum {
 	TEXTS_MAX = 4,		/* as many as a configuration holds */

@@ -19,7 +19,7 @@
 #include "io/http.h"
 #include "pki/hash.h"
 #include "pki/jws.h"
-#include "store/record.h"
+#include "store/cache.h"
 
 enum {
 	WINDOW = 64,			/* jobs in flight */
@@ -35,7 +35,7 @@ enum {
 	TRIES = 3,			/* broken connections, 5xx, 429 */
 	BACKOFF_MS = 500,		/* doubled with each try, jittered */
 	WAIT_HERE_S = 10,		/* longer waits than this are for later */
-	SETTLE_MS = 12,			/* of silence after a validation's hit */
+	SETTLE_MS = 8,			/* of silence after a validation's hit */
 	SETTLE_MAX_MS = 150,
 	IDLE_MS = 60 * 1000,		/* the longest sleep */
 	HITS_MAX = 64 * 1024,
@@ -193,7 +193,8 @@ static int
 fetch_nonce(struct run *r, struct err *err)
 {
 	const struct http_request request = {
-		.method = "HEAD", .url = r->directory.new_nonce
+		.method = "HEAD", .url = r->directory.new_nonce,
+		.plain_ok = true	/* as for every ACME URL: send_request() */
 	};
 
 	if (http_start(r->config.http, &request, got_nonce, r, err) == -1)
@@ -229,22 +230,25 @@ waiting_for_nonce(const struct run *r, int64_t now)
 	return n;
 }
 
-/* Asks for as many as are missing, and no more than are useful. */
-static int
-fetch_nonces(struct run *r, int64_t now, struct err *err)
+/* Asks for as many as are missing, and no more than are useful.  False when
+ * that fails, so that those who wait are told. */
+static bool
+fetch_nonces(struct run *r, int64_t now)
 {
 	size_t wanted = waiting_for_nonce(r, now);
 	size_t in_play = r->nonces.n + r->nonce_fetches + r->posts;
 
 	if (!r->have_directory)
-		return 0;
+		return true;
 	while (r->nonce_fetches + r->nonces.n < wanted &&
 	    in_play < NONCES_IN_PLAY && r->nonce_failures < TRIES) {
-		if (fetch_nonce(r, err) == -1)
-			return -1;
+		if (fetch_nonce(r, &r->nonce_err) == -1) {
+			r->nonce_failures = TRIES;
+			return false;
+		}
 		in_play++;
 	}
-	return 0;
+	return true;
 }
 
 /* -- answers -- */
@@ -775,11 +779,12 @@ step_jobs(struct run *r, int64_t now)
 
 	for (; r->next_job < r->n_jobs && r->in_flight < window; r->in_flight++)
 		r->next_job++;
-	while (!r->fetch_job.ended && step_job(r, &r->fetch_job, now))
-		did = true;
 	for (size_t i = 0; i < r->next_job; i++)
 		while (!r->jobs[i].ended && step_job(r, &r->jobs[i], now))
 			did = true;
+	/* last: one of those may just have asked for the directory */
+	while (!r->fetch_job.ended && step_job(r, &r->fetch_job, now))
+		did = true;
 	return did;
 }
 
@@ -796,10 +801,9 @@ loop(struct run *r, struct err *err)
 		int64_t now = date_mono_ms();
 		bool did = step_jobs(r, now);
 
-		if (perform(r, now) || did)
+		if (perform(r, now) || did || !fetch_nonces(r, now))
 			continue;
-		if (fetch_nonces(r, now, err) == -1 ||
-		    wait_for_events(r, err) == -1)
+		if (wait_for_events(r, err) == -1)
 			return -1;
 	}
 	return 0;

@@ -19,7 +19,7 @@
 #include "base/name.h"
 #include "pki/alpn.h"
 #include "run/pending.h"
-#include "store/record.h"
+#include "store/token.h"
 
 enum {
 	PROVEN_KEPT = 8,

@@ -8,7 +8,7 @@
 #include "acme/order.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "store/record.h"
+#include "store/token.h"
 
 /* -- through the store: http-01 and tls-alpn-01 -- */
 

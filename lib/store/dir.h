@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+#include "store/guard.h"
+
 struct dir;
 struct err;
 struct store;
@@ -40,13 +42,8 @@ bool store_key_ok(const char *key);
  * link. */
 int dir_folder(struct dir *d, const char *key, struct err *err);
 
-/*
- * Keeps every other process out of one kind of act until the descriptor
- * returned is closed: an open file description lock on autocert/.lock, so it
- * ends with its process.  ERR_LATER when it cannot be had within seconds.
- */
-enum guard { GUARD_COMMIT, GUARD_PUT_IF, GUARD_LEASE, GUARD_DRAFT };
-
+/* A guard until the descriptor returned is closed; ERR_LATER when it cannot be
+ * had within seconds. */
 int dir_guard(struct dir *d, enum guard what, struct err *err);
 
 #endif

@@ -7,8 +7,8 @@
 #include "acme/order.h"
 #include "base/err.h"
 #include "solver/solver.h"
-#include "store/record.h"
 #include "store/store.h"
+#include "store/token.h"
 
 #define TOKEN "DGyRejmCefe7v4NfDGDKfA"
 #define THUMB "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
