@@ -37,7 +37,8 @@ enum {
 	WAIT_HERE_S = 10,		/* longer waits than this are for later */
 	SETTLE_MS = 8,			/* of silence after a validation's hit */
 	SETTLE_MAX_MS = 150,
-	IDLE_MS = 60 * 1000,		/* the longest sleep */
+	IDLE_MS = 250,			/* the longest sleep: a signal is seen
+					 * after it */
 	HITS_MAX = 64 * 1024,
 	DIRECTORY_LIFE_S = 24 * 3600
 };
@@ -53,7 +54,7 @@ struct job {
 	int64_t hit_first_ms, hit_last_ms;	/* since the last look */
 	int64_t retry_after;	/* the last one a final answer carried, or -1 */
 	bool fresh_directory;	/* asked for once already */
-	bool aborted;
+	struct err aborted;	/* why nothing more is asked for it, if so */
 };
 
 /* One ask on its way. */
@@ -86,6 +87,7 @@ struct run {
 	struct job *jobs;
 	size_t n_jobs, cap_jobs, next_job, in_flight;
 	struct request *requests;	/* all, in no order */
+	bool answered;			/* a flow was, and may move on */
 	size_t nonce_fetches, posts;	/* in flight */
 	struct err nonce_err;		/* why the last fetch failed */
 	struct buf hits;		/* read from hits_fd, up to a newline */
@@ -148,6 +150,7 @@ give_answer(struct request *q, const struct answer *answer)
 	struct flow *flow = q->job->flow;
 	size_t id = q->id;
 
+	q->run->answered = true;
 	request_free(q);
 	flow_answer(flow, id, answer);
 }
@@ -158,6 +161,7 @@ give_error(struct request *q, const struct err *err)
 	struct flow *flow = q->job->flow;
 	size_t id = q->id;
 
+	q->run->answered = true;
 	request_free(q);
 	flow_error(flow, id, err);
 }
@@ -444,11 +448,11 @@ when(const struct request *q)
 }
 
 /* Requests first: what the machine does itself overlaps with their way. */
-static bool
+static void
 perform(struct run *r, int64_t now)
 {
 	struct request *q, *next;
-	bool did = false, nonces = true;
+	bool nonces = true;
 
 	for (q = r->requests; q; q = next) {
 		next = q->next;
@@ -464,12 +468,9 @@ perform(struct run *r, int64_t now)
 	http_push(r->config.http);
 	for (q = r->requests; q; q = next) {
 		next = q->next;
-		if (!q->job || q->ask->kind != ASK_LOCAL)
-			continue;
-		perform_local(q);
-		did = true;
+		if (q->job && q->ask->kind == ASK_LOCAL)
+			perform_local(q);
 	}
-	return did;
 }
 
 /* -- the directory -- */
@@ -527,6 +528,7 @@ directory_is_outdated(struct run *r, struct job *job, const struct err *err)
 	    (err->http != 404 && err->http != 405 && err->http != 410))
 		return false;
 	job->fresh_directory = true;
+	r->nonce_failures = 0;
 	if (r->directory_cached) {
 		r->outdated = r->directory;
 		r->directory = (struct directory){ .url = NULL };
@@ -603,13 +605,14 @@ ready(struct run *r)
 	return false;
 }
 
-/* Nothing more is asked for this job: what is under way is answered with why. */
+/* Nothing more is asked for this job, but to clean up: what is under way is
+ * answered with why, and so is what its flow asks for next. */
 static void
 abort_job(struct run *r, struct job *job, const struct err *why)
 {
 	struct request *q, *next;
 
-	job->aborted = true;
+	job->aborted = *why;
 	for (q = r->requests; q; q = next) {
 		next = q->next;
 		if (q->job != job)
@@ -628,7 +631,7 @@ check_time(struct run *r, struct job *job, int64_t now)
 {
 	struct err err = ERR_INIT;
 
-	if (job->aborted)
+	if (job->aborted.code)
 		return;
 	if (interrupted) {
 		err_set(&err, ERR_LATER, "interrupted");
@@ -640,6 +643,20 @@ check_time(struct run *r, struct job *job, int64_t now)
 	} else if (job->ops.tick && now >= job->tick_ms &&
 	    job->ops.tick(job->ops.self, now, &job->tick_ms, &err) == -1) {
 		abort_job(r, job, &err);
+	}
+}
+
+static void
+take_round(struct run *r, struct job *job)
+{
+	struct flow *f = job->flow;
+	bool refused = job->aborted.code && f->row != f->cleanup;
+
+	for (size_t i = 0; i < f->asks.n; i++) {
+		if (refused)
+			flow_error(f, i, &job->aborted);
+		else
+			request_new(r, job, i);
 	}
 }
 
@@ -666,8 +683,7 @@ step_job(struct run *r, struct job *job, int64_t now)
 	case FLOW_WAITING:
 		return false;
 	case FLOW_ASKING:
-		for (size_t i = 0; i < job->flow->asks.n; i++)
-			request_new(r, job, i);
+		take_round(r, job);
 		return true;
 	case FLOW_DONE:
 		end_job(r, job, NULL);
@@ -801,7 +817,9 @@ loop(struct run *r, struct err *err)
 		int64_t now = date_mono_ms();
 		bool did = step_jobs(r, now);
 
-		if (perform(r, now) || did || !fetch_nonces(r, now))
+		r->answered = false;
+		perform(r, now);
+		if (did || r->answered || !fetch_nonces(r, now))
 			continue;
 		if (wait_for_events(r, err) == -1)
 			return -1;

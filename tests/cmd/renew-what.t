@@ -60,10 +60,8 @@ manual "$T/manual/later" 1 90 later.example.test
 manual "$T/manual/mixed" -10 80 mixed.example.test
 cp "$T/manual/exact.key" "$T/manual/mixed.key"
 covered='exact.example.test www.wild.example.test a.b.wild.example.test
-    wild.example.test old.example.test soon.example.test later.example.test
-    mixed.example.test none.example.test'
-# shellcheck disable=SC2086
-covered=$(echo $covered)
+ wild.example.test old.example.test soon.example.test later.example.test
+ mixed.example.test none.example.test'
 configure "autocert_hosts: $covered" "autocert_certificate_dirs: $T/manual"
 is "$(due)" "a.b.wild.example.test later.example.test mixed.example.test \
 none.example.test old.example.test wild.example.test" \

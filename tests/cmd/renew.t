@@ -27,13 +27,14 @@ git.corp.example.com grafana.corp.example.com legacy.corp.example.com
 old.corp.example.com proxy.corp.example.com registry.corp.example.com
 ssh.corp.example.com status.corp.example.com wiki.corp.example.com
 xn--bro-hoa.corp.example.com'
+managed=$(echo "$managed" | tr ' ' '\n')
 
 run autocert-register -c "$T/config.yaml" --ca "$CA" \
     --trusted-ca-file "$CA_FILE" --dir "$T/store"
 is "$status" 0 "an account" || diag "$err"
 requests=$(grep -c 'calling handler' "$T/pebble.log")
 renew --list-due
-is "$out" "$(printf '%s\n' $managed)" "all host names of twenty routes are due"
+is "$out" "$managed" "all host names of twenty routes are due"
 is "$(grep -c 'calling handler' "$T/pebble.log")" "$requests" \
     "which nobody needs to be asked about"
 
@@ -42,7 +43,7 @@ is "$(grep -c 'calling handler' "$T/pebble.log")" "$requests" \
 served
 is "$status" 0 "first issue" || diag "$err"
 is "$err" "" "without a word"
-is "$(printf '%s\n' "$out" | cut -f 1 | sort)" "$(printf '%s\n' $managed)" \
+is "$(printf '%s\n' "$out" | cut -f 1 | sort)" "$managed" \
     "a line for each"
 wrong=
 for name in $managed; do

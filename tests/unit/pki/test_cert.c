@@ -897,6 +897,62 @@ test_ocsp(void)
 	is(c.ocsp_url, "", "none with a NUL");
 }
 
+#define TEN_ARCS ".1000000000.1000000000.1000000000.1000000000.1000000000" \
+	".1000000000.1000000000.1000000000.1000000000.1000000000"
+#define LONG_OID "1.3" TEN_ARCS TEN_ARCS
+
+/* Whether a certificate with these purposes, separated by blanks, may be a
+ * server's. */
+static bool
+for_servers(const char *purposes)
+{
+	struct spec spec = { .cn = "x" };
+	struct err err = ERR_INIT;
+	struct buf b = BUF_INIT;
+	struct cert c = { .n_names = 0 };
+	char *copy = xstrdup(purposes), *rest = copy, *oid;
+
+	gnutls_x509_crt_init(&world[NOBODY].crt);
+	make_key(&spec, &world[NOBODY].key, NOBODY);
+	while ((oid = strsep(&rest, " ")))
+		if (*oid)
+			must(gnutls_x509_crt_set_key_purpose_oid(
+			    world[NOBODY].crt, oid, 0), "purpose", NOBODY);
+	make(&spec, NOBODY, world[NOBODY].crt, world[NOBODY].key);
+	put_crt(&b, world[NOBODY].crt);
+	ok_err(cert_read("x", b.data, b.len, &c, &err), &err, "reading");
+	buf_release(&b);
+	free(copy);
+	gnutls_x509_crt_deinit(world[NOBODY].crt);
+	gnutls_x509_privkey_deinit(world[NOBODY].key);
+	return c.server_auth;
+}
+
+static void
+test_purposes(void)
+{
+	static const struct {
+		const char *purposes;
+		bool want;
+	} rows[] = {
+		{ "", true },
+		{ GNUTLS_KP_TLS_WWW_SERVER, true },
+		{ GNUTLS_KP_ANY, true },
+		{ GNUTLS_KP_TLS_WWW_CLIENT " " GNUTLS_KP_TLS_WWW_SERVER, true },
+		{ GNUTLS_KP_TLS_WWW_CLIENT, false },
+		{ GNUTLS_KP_CODE_SIGNING " " GNUTLS_KP_EMAIL_PROTECTION, false },
+		{ "1.3.6.1.5.5.7.3.11", false },
+		/* longer than GnuTLS reads them */
+		{ LONG_OID, false },
+		{ LONG_OID " " GNUTLS_KP_TLS_WWW_SERVER, true }
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		ok(for_servers(rows[i].purposes) == rows[i].want,
+		    "%s for servers: purposes %zu", rows[i].want ? "is" :
+		    "is not", i);
+}
+
 static void
 test_covers(void)
 {
@@ -1012,6 +1068,7 @@ main(void)
 	test_ari();
 	test_issuer();
 	test_ocsp();
+	test_purposes();
 	test_covers();
 	test_trusted();
 	test_not_trusted();

@@ -28,8 +28,8 @@
 #include "run/listener.h"
 #include "run/responder.h"
 #include "run/tlsalpn01.h"
-#include "store/record.h"
 #include "store/store.h"
+#include "store/token.h"
 #include "tap.h"
 
 #define TOKEN_A "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0"
