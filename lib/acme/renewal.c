@@ -44,7 +44,13 @@ get_window(const struct json *doc, time_t *start, time_t *end)
 	    get_time(window, "start", start) == -1 ||
 	    get_time(window, "end", end) == -1)
 		return -1;
-	return *end - *start < WINDOW_MIN_S ? -1 : 0;
+	if (*end <= *start)
+		return -1;
+	/* Pebble's for a revoked certificate is a second long; CertMagic takes
+	 * none below two */
+	if (*end - *start < WINDOW_MIN_S)
+		*end = *start + WINDOW_MIN_S;
+	return 0;
 }
 
 /* Shown to a person some day: only if it is a URL of the web. */
