@@ -515,9 +515,9 @@ got_respond(void *self, const struct ask *ask, const struct answer *answer,
 	}
 	if (problem_check(ask->what, answer, &why) == 0)
 		return FLOW_NEXT;
-	/* a resumed order's challenge may have been answered by the run before:
+	/* the run before, or a request whose answer was lost, may have done it:
 	 * the order will tell */
-	if (o->resumed && problem_is(&why, "malformed"))
+	if ((o->resumed || answer->repeated) && problem_is(&why, "malformed"))
 		return FLOW_NEXT;
 	*err = why;
 	return FLOW_FAIL;

@@ -70,6 +70,8 @@ struct answer {
 	const char *content_type;
 	const char *link_alternate;	/* reserved for chain selection */
 	int64_t retry_after;		/* seconds, or -1 */
+	bool repeated;			/* sent more than once: an earlier one
+					 * may have been heard */
 	const void *body;
 	size_t body_len;
 };

@@ -55,12 +55,12 @@ pair()
 	    tr '\n' ' '
 }
 
-# Temporary files are swept by later runs, once they are an hour old.
+# Temporary files are swept by later runs, once they are an hour old.  A lock
+# whose holder is gone holds nobody off, which the next run shows.
 leftovers()
 {
-	find "$T/store" \( -name '.*.new' -o -name '*.lock' -o \
-	    -path '*/orders/*' -o -path '*/challenge_tokens/*' \) \
-	    ! -path '*/autocert/.lock' ! -name '.*.tmp'
+	find "$T/store" \( -name '.*.new' -o -path '*/orders/*' -o \
+	    -path '*/challenge_tokens/*' \) ! -name '.*.tmp'
 }
 
 restore()
