@@ -295,7 +295,9 @@ got_answer(struct request *q, const struct http_response *response)
 		.content_type = response->content_type,
 		.retry_after = date_retry_after(response->retry_after,
 		    strlen(response->retry_after), time(NULL)),
-		.repeated = q->tries > 0,
+		/* libcurl repeats by itself on a fresh connection what an old
+		 * one did not answer: the nonce, used twice, tells */
+		.repeated = q->tries > 0 || q->nonce_tries > 0,
 		.body = response->body.data,
 		.body_len = response->body.len
 	};
