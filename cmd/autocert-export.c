@@ -28,8 +28,13 @@ enum { FILES_MAX = 64, PASSWORD_FILE_MAX = 4096, ID_MAX = 0x7ffffffe };
 
 /* Those of the forms are the form's number and one. */
 enum {
-	OPT_ALL = EXPORT_FORMS + 1, OPT_KEY_MODE, OPT_MODE, OPT_ON_CHANGE,
-	OPT_OWNER, OPT_PASSWORD_FILE, OPT_TO
+	OPT_ALL = EXPORT_FORMS + 1,
+	OPT_KEY_MODE,
+	OPT_MODE,
+	OPT_ON_CHANGE,
+	OPT_OWNER,
+	OPT_PASSWORD_FILE,
+	OPT_TO
 };
 
 static struct {
@@ -37,12 +42,8 @@ static struct {
 	const char *password_file;
 	struct export_file files[FILES_MAX];
 	struct export export;
-} opt = {
-	.export = {
-		.open = { .mode = 0644, .gid = (gid_t)-1 },
-		.with_key = { .mode = 0600, .gid = (gid_t)-1 }
-	}
-};
+} opt = { .export = { .open = { .mode = 0644, .gid = (gid_t)-1 },
+	      .with_key = { .mode = 0600, .gid = (gid_t)-1 } } };
 
 /* The working folder's, as it is now; kept for good. */
 static const char *
@@ -81,11 +82,15 @@ take_mode(const char *option, const char *arg, mode_t max, mode_t *out,
 	for (const char *p = arg; *p >= '0' && *p <= '7'; p++)
 		mode = mode << 3 | (mode_t)(*p - '0');
 	if (len < 3 || len > 4 || strspn(arg, "01234567") != len)
-		return err_set(err, ERR_USAGE, "%s %s: three or four octal "
-		    "digits are wanted", option, arg);
+		return err_set(err, ERR_USAGE,
+		    "%s %s: three or four octal "
+		    "digits are wanted",
+		    option, arg);
 	if (mode & ~max || !(mode & 0400))
-		return err_set(err, ERR_USAGE, "%s %s: at most %04o and at "
-		    "least 0400", option, arg, (unsigned int)max);
+		return err_set(err, ERR_USAGE,
+		    "%s %s: at most %04o and at "
+		    "least 0400",
+		    option, arg, (unsigned int)max);
 	*out = mode;
 	return 0;
 }
@@ -100,8 +105,8 @@ take_user(const char *text, struct err *err)
 	if (user)
 		id = (long)user->pw_uid;
 	else if (settings_number(text, 0, ID_MAX, &id) == -1)
-		return err_set(err, ERR_USAGE, "--owner: no such user: %s",
-		    text);
+		return err_set(
+		    err, ERR_USAGE, "--owner: no such user: %s", text);
 	opt.export.open.uid = opt.export.with_key.uid = (uid_t)id;
 	return 0;
 }
@@ -115,8 +120,8 @@ take_group(const char *text, struct err *err)
 	if (group)
 		id = (long)group->gr_gid;
 	else if (settings_number(text, 0, ID_MAX, &id) == -1)
-		return err_set(err, ERR_USAGE, "--owner: no such group: %s",
-		    text);
+		return err_set(
+		    err, ERR_USAGE, "--owner: no such group: %s", text);
 	opt.export.open.gid = opt.export.with_key.gid = (gid_t)id;
 	return 0;
 }
@@ -144,8 +149,8 @@ take_program(const char *arg, struct err *err)
 	opt.export.on_change = arg;
 	if (*arg == '/')
 		return 0;
-	return err_set(err, ERR_USAGE,
-	    "--on-change %s: an absolute path is wanted", arg);
+	return err_set(
+	    err, ERR_USAGE, "--on-change %s: an absolute path is wanted", arg);
 }
 
 static int
@@ -157,12 +162,12 @@ take_option(int val, const char *arg, struct err *err)
 		return 0;
 	case OPT_KEY_MODE:
 		opt.have_key_mode = true;
-		return take_mode("--key-mode", arg, 0640,
-		    &opt.export.with_key.mode, err);
+		return take_mode(
+		    "--key-mode", arg, 0640, &opt.export.with_key.mode, err);
 	case OPT_MODE:
 		opt.have_mode = true;
-		return take_mode("--mode", arg, 0644, &opt.export.open.mode,
-		    err);
+		return take_mode(
+		    "--mode", arg, 0644, &opt.export.open.mode, err);
 	case OPT_ON_CHANGE:
 		return take_program(arg, err);
 	case OPT_OWNER:
@@ -178,28 +183,25 @@ take_option(int val, const char *arg, struct err *err)
 	}
 }
 
-#define FORM(name, form) { name, required_argument, NULL, (form) + 1 }
+#define FORM(name, form)                                                       \
+	{                                                                      \
+		name, required_argument, NULL, (form) + 1                      \
+	}
 
-static const struct option options[] = {
-	{ "all", no_argument, NULL, OPT_ALL },
-	FORM("cert", EXPORT_CERT),
-	FORM("chain", EXPORT_CHAIN),
-	FORM("combined", EXPORT_COMBINED),
-	FORM("fullchain", EXPORT_FULLCHAIN),
-	FORM("key", EXPORT_KEY),
-	FORM("pkcs12", EXPORT_PKCS12),
+static const struct option options[] = { { "all", no_argument, NULL, OPT_ALL },
+	FORM("cert", EXPORT_CERT), FORM("chain", EXPORT_CHAIN),
+	FORM("combined", EXPORT_COMBINED), FORM("fullchain", EXPORT_FULLCHAIN),
+	FORM("key", EXPORT_KEY), FORM("pkcs12", EXPORT_PKCS12),
 	{ "key-mode", required_argument, NULL, OPT_KEY_MODE },
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "on-change", required_argument, NULL, OPT_ON_CHANGE },
 	{ "owner", required_argument, NULL, OPT_OWNER },
 	{ "pkcs12-password-file", required_argument, NULL, OPT_PASSWORD_FILE },
-	{ "to", required_argument, NULL, OPT_TO },
-	{ NULL, 0, NULL, 0 }
-};
+	{ "to", required_argument, NULL, OPT_TO }, { NULL, 0, NULL, 0 } };
 
-static const struct cmd cmd = {
-	.name = "autocert-export",
-	.usage = "autocert-export [-qv] [-c file] [--ca url] [--cert file] "
+static const struct cmd cmd = { .name = "autocert-export",
+	.usage =
+	    "autocert-export [-qv] [-c file] [--ca url] [--cert file] "
 	    "[--chain file]\n"
 	    "    [--combined file] [--dir path] [--exit-unchanged n] "
 	    "[--fullchain file]\n"
@@ -207,8 +209,9 @@ static const struct cmd cmd = {
 	    "    [--on-change program] [--owner user:group] [--pkcs12 file]\n"
 	    "    [--pkcs12-password-file file] [--staging] [--to folder]\n"
 	    "    --all | name ...",
-	.options = options, .shorts = "", .option = take_option
-};
+	.options = options,
+	.shorts = "",
+	.option = take_option };
 
 /* -- what the options say together -- */
 
@@ -239,7 +242,8 @@ check_modes(struct err *err)
 		return 0;
 	e->with_key.mode = e->open.mode;
 	if (e->open.mode & 0004 && writes_keys())
-		return err_set(err, ERR_USAGE, "--mode %04o: a file with a key "
+		return err_set(err, ERR_USAGE,
+		    "--mode %04o: a file with a key "
 		    "can be 0640 at most; give it its own --key-mode",
 		    (unsigned int)e->open.mode);
 	return 0;
@@ -253,10 +257,12 @@ check_options(int operands, struct err *err)
 	if (!opt.all && operands == 0)
 		return err_set(err, ERR_USAGE, "no name is given");
 	if (opt.export.n_files == 0 && !opt.export.to)
-		return err_set(err, ERR_USAGE, "nothing is to be written: "
+		return err_set(err, ERR_USAGE,
+		    "nothing is to be written: "
 		    "--fullchain, --key, --combined, --to ...");
 	if (writes(EXPORT_PKCS12) != (opt.password_file != NULL))
-		return err_set(err, ERR_USAGE, "--pkcs12 and "
+		return err_set(err, ERR_USAGE,
+		    "--pkcs12 and "
 		    "--pkcs12-password-file go together");
 	if (check_modes(err) == -1)
 		return -1;
@@ -272,17 +278,17 @@ read_password(struct buf *text, struct err *err)
 	if (!opt.password_file)
 		return 0;
 	if (file_read(AT_FDCWD, opt.password_file, PASSWORD_FILE_MAX,
-	    FILE_FOLLOW | FILE_PRIVATE, text, err) == -1)
+	        FILE_FOLLOW | FILE_PRIVATE, text, err) == -1)
 		return err_wrap(err, "--pkcs12-password-file");
 	if (memchr(buf_str(text), '\0', text->len))
-		return err_set(err, ERR_CONFIG, "%s: a NUL byte in it",
-		    opt.password_file);
+		return err_set(
+		    err, ERR_CONFIG, "%s: a NUL byte in it", opt.password_file);
 	if (text->len)
 		text->data[strcspn(buf_str(text), "\r\n")] = '\0';
 	opt.export.password = buf_str(text);
 	if (pkcs12_password_check(opt.export.password, &why) == -1)
-		return err_set(err, why.code, "%s: %s", opt.password_file,
-		    why.text);
+		return err_set(
+		    err, why.code, "%s: %s", opt.password_file, why.text);
 	return 0;
 }
 
@@ -328,8 +334,7 @@ folder_of(const char *operand, char out[NAME_MAX_LEN + 1], struct err *err)
 }
 
 static int
-list_names(int n, char *const operands[], struct strings *out,
-    struct err *err)
+list_names(int n, char *const operands[], struct strings *out, struct err *err)
 {
 	char folder[NAME_MAX_LEN + 1];
 

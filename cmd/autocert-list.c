@@ -28,8 +28,7 @@ enum { DAY_S = 24 * 60 * 60 };
 enum { OPT_SETTINGS = 1 };
 
 static const struct option options[] = {
-	{ "settings", no_argument, NULL, OPT_SETTINGS },
-	{ NULL, 0, NULL, 0 }
+	{ "settings", no_argument, NULL, OPT_SETTINGS }, { NULL, 0, NULL, 0 }
 };
 
 static bool settings_only;
@@ -44,22 +43,19 @@ take_option(int val, const char *arg, struct err *err)
 	return 0;
 }
 
-static const struct cmd cmd = {
-	.name = "autocert-list",
+static const struct cmd cmd = { .name = "autocert-list",
 	.usage =
 	    "autocert-list [-qv] [-c file] [--dir path] [--json] [name ...]\n"
 	    "autocert-list --settings [--json] [option ...]\n",
 	.options = options,
-	.option = take_option
-};
+	.option = take_option };
 
 /* -- rows -- */
 
 enum column { NAME, NAMES, ISSUER, EXPIRES, DAYS, KEY, PATH, COLUMNS };
 
-static const char *const headings[COLUMNS] = {
-	"NAME", "NAMES", "ISSUER", "EXPIRES", "DAYS", "KEY", "PATH"
-};
+static const char *const headings[COLUMNS] = { "NAME", "NAMES", "ISSUER",
+	"EXPIRES", "DAYS", "KEY", "PATH" };
 
 /* What to list, and what has been found. */
 struct list {
@@ -68,9 +64,9 @@ struct list {
 		const char *operand;
 		char folder[NAME_MAX_LEN + 1];
 		bool found;
-	} *wanted;
-	size_t n_wanted;	/* 0: everything */
-	struct strings *rows;	/* each of COLUMNS texts */
+	} * wanted;
+	size_t n_wanted;      /* 0: everything */
+	struct strings *rows; /* each of COLUMNS texts */
 	size_t n, cap;
 	struct err_tally tally;
 	time_t now;
@@ -93,8 +89,8 @@ join_names(const struct cert *cert)
 	char *copy;
 
 	for (size_t i = 0; i < cert->n_names; i++)
-		buf_printf(&out, "%s%s", i == 0 ? "" : ",",
-		    cert->names[i].value);
+		buf_printf(
+		    &out, "%s%s", i == 0 ? "" : ",", cert->names[i].value);
 	copy = xstrdup(buf_str(&out));
 	buf_release(&out);
 	return copy;
@@ -116,7 +112,7 @@ add_row(struct list *l)
 		l->cap = l->cap == 0 ? 16 : 2 * l->cap;
 		l->rows = xrealloc(l->rows, l->cap, sizeof(*l->rows));
 	}
-	l->rows[l->n] = (struct strings){ .v = NULL };
+	l->rows[l->n] = (struct strings) { .v = NULL };
 	return &l->rows[l->n++];
 }
 
@@ -156,8 +152,7 @@ print_json(const struct list *l, const struct certificate *c, const char *path)
 	json_add_string(o, "name", c->name);
 	json_add(o, "names", names);
 	json_add_string(o, "issuer", issuer);
-	json_add_string(o, "not_before",
-	    date_format(c->cert.not_before, date));
+	json_add_string(o, "not_before", date_format(c->cert.not_before, date));
 	json_add_string(o, "not_after", date_format(c->cert.not_after, date));
 	json_add_int(o, "days_left", days_left(&c->cert, l->now));
 	json_add_string(o, "due", date_format(due, date));
@@ -360,8 +355,8 @@ list_store(struct list *l, struct err *err)
 		return -1;
 	report_missing(l);
 	if (!shared.json)
-		(isatty(STDOUT_FILENO) ? print_for_people :
-		    print_for_programs)(l);
+		(isatty(STDOUT_FILENO) ? print_for_people : print_for_programs)(
+		    l);
 	return 0;
 }
 
@@ -389,7 +384,7 @@ list(int n, char *const operands[])
 			goto out;
 		}
 	status = list_store(&l, &err) == -1 ? cmd_fail(NULL, &err) :
-	    (int)err_tally_result(&l.tally);
+	                                      (int)err_tally_result(&l.tally);
 out:
 	list_release(&l);
 	return status;

@@ -21,7 +21,11 @@
 #include "store/store.h"
 
 enum {
-	OPT_CERT_NAME = 1, OPT_CHALLENGE, OPT_DEPLOY_HOOK, OPT_FORCE, OPT_JOBS,
+	OPT_CERT_NAME = 1,
+	OPT_CHALLENGE,
+	OPT_DEPLOY_HOOK,
+	OPT_FORCE,
+	OPT_JOBS,
 	OPT_KEY_TYPE
 };
 
@@ -34,11 +38,10 @@ static struct {
 	enum key_type key_type;
 	enum challenge_type challenges[4];
 	size_t n_challenges;
-} opt = {
-	.key_type = KEY_P256, .challenge = "http-01,tls-alpn-01",
+} opt = { .key_type = KEY_P256,
+	.challenge = "http-01,tls-alpn-01",
 	.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
-	.n_challenges = 2
-};
+	.n_challenges = 2 };
 
 /* One certificate to be ordered. */
 struct want {
@@ -65,8 +68,8 @@ option(int val, const char *arg, struct err *err)
 		return 0;
 	case OPT_CHALLENGE:
 		opt.challenge = arg;
-		return solver_parse(arg, opt.challenges, &opt.n_challenges,
-		    err);
+		return solver_parse(
+		    arg, opt.challenges, &opt.n_challenges, err);
 	case OPT_DEPLOY_HOOK:
 		opt.deploy_hook = arg;
 		if (*arg == '/')
@@ -80,34 +83,36 @@ option(int val, const char *arg, struct err *err)
 		return issued_jobs(arg, &opt.jobs, err);
 	default:
 		if (key_type_parse(arg, &opt.key_type) == -1)
-			return err_set(err, ERR_USAGE, "--key-type %s: p256, "
-			    "p384, rsa2048, rsa3072 or rsa4096 is wanted", arg);
+			return err_set(err, ERR_USAGE,
+			    "--key-type %s: p256, "
+			    "p384, rsa2048, rsa3072 or rsa4096 is wanted",
+			    arg);
 		return 0;
 	}
 }
 
-static const struct option options[] = {
-	{ "cert-name", required_argument, NULL, OPT_CERT_NAME },
+static const struct option options[] = { { "cert-name", required_argument, NULL,
+	                                     OPT_CERT_NAME },
 	{ "challenge", required_argument, NULL, OPT_CHALLENGE },
 	{ "deploy-hook", required_argument, NULL, OPT_DEPLOY_HOOK },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
 	{ "key-type", required_argument, NULL, OPT_KEY_TYPE },
-	{ NULL, 0, NULL, 0 }
-};
+	{ NULL, 0, NULL, 0 } };
 
-static const struct cmd cmd = {
-	.name = "autocert-order",
+static const struct cmd cmd = { .name = "autocert-order",
 	.usage = "autocert-order [-qv] [-c file] [--ca url] [--cert-name name] "
-	    "[--challenge list]\n"
-	    "    [--deploy-hook path] [--dir path] [--email address] "
-	    "[--exit-unchanged n]\n"
-	    "    [--force] [--jobs n] [--json] [--key-type type] "
-	    "[--lock-wait seconds]\n"
-	    "    [--must-staple] [--staging] [--trusted-ca base64] [--trusted-ca-file file]\n"
-	    "    [--trusted-ca-only] name ... | -",
-	.options = options, .shorts = "", .option = option
-};
+	         "[--challenge list]\n"
+	         "    [--deploy-hook path] [--dir path] [--email address] "
+	         "[--exit-unchanged n]\n"
+	         "    [--force] [--jobs n] [--json] [--key-type type] "
+	         "[--lock-wait seconds]\n"
+	         "    [--must-staple] [--staging] [--trusted-ca base64] "
+	         "[--trusted-ca-file file]\n"
+	         "    [--trusted-ca-only] name ... | -",
+	.options = options,
+	.shorts = "",
+	.option = option };
 
 /* -- what is wanted -- */
 
@@ -130,7 +135,7 @@ add_want(char *const *texts, size_t n, struct err *err)
 	for (size_t i = 0; i < n; i++) {
 		if (idna_identifier(texts[i], &names[kept], err) == -1 ||
 		    solver_check(&names[kept], opt.challenges, opt.n_challenges,
-		    err) == -1) {
+		        err) == -1) {
 			free(names);
 			return -1;
 		}
@@ -142,12 +147,14 @@ add_want(char *const *texts, size_t n, struct err *err)
 	}
 	wants.v[wants.n].names = names;
 	spec = &wants.v[wants.n++].spec;
-	*spec = (struct issue_spec){
-		.name = opt.cert_name ? opt.cert_name : names[0].value,
-		.names = names, .n_names = kept, .key_type = opt.key_type,
-		.must_staple = shared.settings.must_staple, .force = opt.force,
-		.n_challenges = opt.n_challenges
-	};
+	*spec = (struct issue_spec) { .name = opt.cert_name ? opt.cert_name :
+		                                              names[0].value,
+		.names = names,
+		.n_names = kept,
+		.key_type = opt.key_type,
+		.must_staple = shared.settings.must_staple,
+		.force = opt.force,
+		.n_challenges = opt.n_challenges };
 	memcpy(spec->challenges, opt.challenges, sizeof(spec->challenges));
 	return 0;
 }
@@ -179,7 +186,8 @@ read_lines(void)
 	char *line = NULL, where[32];
 	size_t size = 0;
 
-	for (int n = 1; n <= LINES_MAX && getline(&line, &size, stdin) > 0; n++) {
+	for (int n = 1; n <= LINES_MAX && getline(&line, &size, stdin) > 0;
+	     n++) {
 		err_clear(&err);
 		if (add_line(line, &err) == 0)
 			continue;
@@ -255,8 +263,9 @@ drop_needless(const struct ca *ca)
 		struct want *w = &wants.v[i];
 		struct err why = ERR_INIT;
 
-		if (!w->spec.force && issue_needless(ca->store, ca->issuer,
-		    &w->spec, &why) == 0 &&
+		if (!w->spec.force &&
+		    issue_needless(ca->store, ca->issuer, &w->spec, &why) ==
+		        0 &&
 		    !issue_unfinished(ca->store, ca->issuer, &w->spec)) {
 			log_info(w->spec.name, "nothing to do");
 			err_tally_add(&wants.tally, ERR_NONE);
@@ -273,10 +282,10 @@ drop_needless(const struct ca *ca)
 static int
 order_all(struct ca *ca, struct err *err)
 {
-	struct issue_env env = {
-		.store = ca->store, .issuer = ca->issuer,
-		.ca = ca->settings->ca, .lock_wait_ms = shared.lock_wait_ms
-	};
+	struct issue_env env = { .store = ca->store,
+		.issuer = ca->issuer,
+		.ca = ca->settings->ca,
+		.lock_wait_ms = shared.lock_wait_ms };
 
 	if (store_probe(ca->store, err) == -1 ||
 	    ca_open(ca, (size_t)opt.jobs, err) == -1 ||
@@ -299,19 +308,18 @@ deploy_issued(const struct ca *ca)
 	const struct renew_env env = {
 		.store = ca->store, .issuer = ca->issuer, .ca = s->ca
 	};
-	const struct deploy deploy = {
-		.store = ca->store, .dir = s->deploy_hooks,
-		.timeout_ms = s->hook_timeout_ms
-	};
+	const struct deploy deploy = { .store = ca->store,
+		.dir = s->deploy_hooks,
+		.timeout_ms = s->hook_timeout_ms };
 
 	for (size_t i = 0; i < wants.n; i++) {
-		const struct renew_want w = {
-			.spec = wants.v[i].spec, .changed = true,
-			.deploy_hook = opt.deploy_hook
-		};
+		const struct renew_want w = { .spec = wants.v[i].spec,
+			.changed = true,
+			.deploy_hook = opt.deploy_hook };
 
 		enum err_code code = wants.v[i].issued ?
-		    renew_deploy(&env, &deploy, &w, 1) : ERR_NONE;
+		    renew_deploy(&env, &deploy, &w, 1) :
+		    ERR_NONE;
 
 		/* a hook that did well is no certificate that did */
 		if (code != ERR_NONE)
@@ -339,7 +347,7 @@ main(int argc, char **argv)
 		return cmd_usage("no name is given");
 	if (lines && opt.cert_name)
 		return cmd_usage("--cert-name goes with one certificate, not "
-		    "with a list");
+		                 "with a list");
 	if (lines)
 		read_lines();
 	else if (add_want(argv + first, (size_t)(argc - first), &err) == -1)
@@ -353,7 +361,8 @@ main(int argc, char **argv)
 	}
 out:
 	if (err.code)
-		err_tally_add(&wants.tally, (enum err_code)cmd_fail(NULL, &err));
+		err_tally_add(
+		    &wants.tally, (enum err_code)cmd_fail(NULL, &err));
 	status = (int)err_tally_result(&wants.tally);
 	if (status == 0 && !wants.changed)
 		status = shared.exit_unchanged;

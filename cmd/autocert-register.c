@@ -13,15 +13,13 @@
 #include "run/enroll.h"
 #include "run/run.h"
 
-static const struct cmd cmd = {
-	.name = "autocert-register",
+static const struct cmd cmd = { .name = "autocert-register",
 	.usage = "autocert-register [-qv] [-c file] [--ca url] [--dir path] "
-	    "[--eab-key-id id]\n"
-	    "    [--eab-mac-key-file file] [--email address] "
-	    "[--exit-unchanged n] [--json]\n"
-	    "    [--lock-wait seconds] [--staging] [--trusted-ca base64]\n"
-	    "    [--trusted-ca-file file] [--trusted-ca-only]"
-};
+	         "[--eab-key-id id]\n"
+	         "    [--eab-mac-key-file file] [--email address] "
+	         "[--exit-unchanged n] [--json]\n"
+	         "    [--lock-wait seconds] [--staging] [--trusted-ca base64]\n"
+	         "    [--trusted-ca-file file] [--trusted-ca-only]" };
 
 /* Registering agrees to the terms, as Pomerium does: so say which. */
 static int
@@ -32,8 +30,10 @@ say_terms(struct ca *ca, struct err *err)
 	if (!d)
 		return -1;
 	if (d->terms)
-		log_info(NULL, "registering agrees to the terms of service at "
-		    "%s", d->terms);
+		log_info(NULL,
+		    "registering agrees to the terms of service at "
+		    "%s",
+		    d->terms);
 	return 0;
 }
 

@@ -46,17 +46,15 @@ option(int val, const char *arg, struct err *err)
 	}
 }
 
-static const struct option options[] = {
-	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+static const struct option options[] = { { "dry-run", no_argument, NULL,
+	                                     OPT_DRY_RUN },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "jobs", required_argument, NULL, OPT_JOBS },
-	{ "list-due", no_argument, NULL, OPT_LIST_DUE },
-	{ NULL, 0, NULL, 0 }
-};
+	{ "list-due", no_argument, NULL, OPT_LIST_DUE }, { NULL, 0, NULL, 0 } };
 
-static const struct cmd cmd = {
-	.name = "autocert-renew",
-	.usage = "autocert-renew [-qv] [-c file] [--ca url] [--dir path] "
+static const struct cmd cmd = { .name = "autocert-renew",
+	.usage =
+	    "autocert-renew [-qv] [-c file] [--ca url] [--dir path] "
 	    "[--dry-run]\n"
 	    "    [--email address] [--exit-unchanged n] [--force] [--jobs n] "
 	    "[--json]\n"
@@ -65,19 +63,19 @@ static const struct cmd cmd = {
 	    "    [--trusted-ca base64] [--trusted-ca-file file] "
 	    "[--trusted-ca-only]\n"
 	    "    [name ...]",
-	.options = options, .option = option
-};
+	.options = options,
+	.option = option };
 
 /* Everything wanted, and what has become of it. */
 struct renewal_run {
 	struct ca ca;
 	struct managed managed;
-	struct state *by_hand;		/* own what wants borrow */
+	struct state *by_hand; /* own what wants borrow */
 	struct strings by_hand_names;
 	struct renew_want *wants;
 	size_t n, cap;
 	struct err_tally tally;
-	enum err_code deployed;		/* ERR_NONE, or what a hook failed with */
+	enum err_code deployed; /* ERR_NONE, or what a hook failed with */
 	bool changed;
 };
 
@@ -90,7 +88,7 @@ add_want(struct renewal_run *r)
 		r->cap = r->cap ? 2 * r->cap : 64;
 		r->wants = xrealloc(r->wants, r->cap, sizeof(*r->wants));
 	}
-	r->wants[r->n] = (struct renew_want){ .deploy_hook = NULL };
+	r->wants[r->n] = (struct renew_want) { .deploy_hook = NULL };
 	return &r->wants[r->n++];
 }
 
@@ -117,17 +115,21 @@ is_manual(const struct renewal_run *r, const struct managed_cert *m, time_t now)
 	if (r->managed.order_covered)
 		return false;
 	for (size_t i = 0; i < m->n_names; i++) {
-		found = manual_find(&r->managed.manual, &m->names[i], now,
-		    &expired);
+		found = manual_find(
+		    &r->managed.manual, &m->names[i], now, &expired);
 		if (expired)
-			log_warn(m->names[i].value, "the manual certificate "
-			    "%s has expired", expired->where);
+			log_warn(m->names[i].value,
+			    "the manual certificate "
+			    "%s has expired",
+			    expired->where);
 		if (!found)
 			return false;
 		if (found->cert.not_after - now <
 		    (found->cert.not_after - found->cert.not_before) / 10)
-			log_warn(m->names[i].value, "the manual certificate "
-			    "%s expires %s", found->where,
+			log_warn(m->names[i].value,
+			    "the manual certificate "
+			    "%s expires %s",
+			    found->where,
 			    date_format(found->cert.not_after, date));
 	}
 	log_info(m->name, "a manual certificate covers it");
@@ -143,11 +145,12 @@ want_managed(struct renewal_run *r, const struct managed_cert *m)
 		return;
 	w = add_want(r);
 	w->deploy_hook = m->deploy_hook;
-	w->spec = (struct issue_spec){
-		.name = m->name, .names = m->names, .n_names = m->n_names,
-		.key_type = m->key_type, .must_staple = m->must_staple,
-		.n_challenges = m->n_challenges
-	};
+	w->spec = (struct issue_spec) { .name = m->name,
+		.names = m->names,
+		.n_names = m->n_names,
+		.key_type = m->key_type,
+		.must_staple = m->must_staple,
+		.n_challenges = m->n_challenges };
 	memcpy(w->spec.challenges, m->challenges, sizeof(m->challenges));
 }
 
@@ -157,16 +160,17 @@ static int
 spec_by_hand(const char *name, const struct state *st, struct issue_spec *spec,
     struct err *err)
 {
-	*spec = (struct issue_spec){
-		.name = name, .names = st->names, .n_names = st->n_names,
-		.key_type = st->key_type, .must_staple = st->must_staple
-	};
+	*spec = (struct issue_spec) { .name = name,
+		.names = st->names,
+		.n_names = st->n_names,
+		.key_type = st->key_type,
+		.must_staple = st->must_staple };
 	if (solver_parse(st->challenges, spec->challenges, &spec->n_challenges,
-	    err) == -1)
+	        err) == -1)
 		return -1;
 	for (size_t i = 0; i < st->n_names; i++)
 		if (solver_check(&st->names[i], spec->challenges,
-		    spec->n_challenges, err) == -1)
+		        spec->n_challenges, err) == -1)
 			return -1;
 	return 0;
 }
@@ -227,7 +231,8 @@ unknown(struct renewal_run *r, const char *operand)
 	struct err err;
 
 	err_clear(&err);
-	err_set(&err, ERR_ABSENT, "it is not managed: neither in the "
+	err_set(&err, ERR_ABSENT,
+	    "it is not managed: neither in the "
 	    "configuration nor ordered by hand");
 	err_tally_add(&r->tally, err.code);
 	log_err(operand, &err);
@@ -301,8 +306,8 @@ tally_others(struct renewal_run *r)
 			log_info(w->spec.name, "%s", w->err.text);
 		else
 			log_err(w->spec.name, &w->err);
-		err_tally_add(&r->tally, w->state == RENEW_NONE ? ERR_NONE :
-		    w->err.code);
+		err_tally_add(
+		    &r->tally, w->state == RENEW_NONE ? ERR_NONE : w->err.code);
 	}
 }
 
@@ -335,10 +340,11 @@ count_due(const struct renewal_run *r)
 static int
 order_due(struct renewal_run *r, const struct renew_env *env, struct err *err)
 {
-	struct issue_env issue = {
-		.run = r->ca.run, .store = r->ca.store, .issuer = r->ca.issuer,
-		.ca = r->ca.settings->ca, .lock_wait_ms = shared.lock_wait_ms
-	};
+	struct issue_env issue = { .run = r->ca.run,
+		.store = r->ca.store,
+		.issuer = r->ca.issuer,
+		.ca = r->ca.settings->ca,
+		.lock_wait_ms = shared.lock_wait_ms };
 
 	if (store_probe(r->ca.store, err) == -1 ||
 	    ca_account(&r->ca, shared.lock_wait_ms, err) == -1)
@@ -369,14 +375,14 @@ ask_ca(struct renewal_run *r, const struct renew_env *env, struct err *err)
 static int
 renew(struct renewal_run *r, struct err *err)
 {
-	const struct renew_env env = {
-		.store = r->ca.store, .issuer = r->ca.issuer,
-		.ca = shared.settings.ca, .force = opt.force, .now = time(NULL)
-	};
-	const struct deploy deploy = {
-		.store = r->ca.store, .dir = r->managed.hooks_dir,
-		.timeout_ms = r->managed.hook_timeout_ms
-	};
+	const struct renew_env env = { .store = r->ca.store,
+		.issuer = r->ca.issuer,
+		.ca = shared.settings.ca,
+		.force = opt.force,
+		.now = time(NULL) };
+	const struct deploy deploy = { .store = r->ca.store,
+		.dir = r->managed.hooks_dir,
+		.timeout_ms = r->managed.hook_timeout_ms };
 	int rc = ask_ca(r, &env, err);
 
 	tally_others(r);
@@ -411,7 +417,8 @@ main(int argc, char **argv)
 	int first = cmd_start(&cmd, argc, argv), status;
 
 	if (!shared.settings.autocert) {
-		log_warn(NULL, "autocert is off: nothing is done (set "
+		log_warn(NULL,
+		    "autocert is off: nothing is done (set "
 		    "\"autocert: true\" or AUTOCERT=true)");
 		return cmd_finish(shared.exit_unchanged);
 	}

@@ -25,9 +25,9 @@ static struct {
 
 /* What there is to wait for beside connections. */
 struct waiting {
-	struct child child;	/* pid -1: there is no command */
-	int signals;		/* signalfd */
-	int any;		/* epoll of both */
+	struct child child; /* pid -1: there is no command */
+	int signals;        /* signalfd */
+	int any;            /* epoll of both */
 };
 
 /* -- options ------------------------------------------------------------- */
@@ -36,8 +36,7 @@ static int
 add_address(const char **list, size_t *n, const char *option, const char *arg,
     struct err *err)
 {
-	const size_t max =
-	    sizeof(opt.config.http) / sizeof(opt.config.http[0]);
+	const size_t max = sizeof(opt.config.http) / sizeof(opt.config.http[0]);
 
 	if (strcmp(arg, "none") == 0) {
 		*n = 0;
@@ -68,22 +67,20 @@ option(int val, const char *arg, struct err *err)
 	}
 }
 
-static const struct option options[] = {
-	{ "http", required_argument, NULL, OPT_HTTP },
+static const struct option options[] = { { "http", required_argument, NULL,
+	                                     OPT_HTTP },
 	{ "no-redirect", no_argument, NULL, OPT_NO_REDIRECT },
-	{ "tls", required_argument, NULL, OPT_TLS },
-	{ NULL, 0, NULL, 0 }
-};
+	{ "tls", required_argument, NULL, OPT_TLS }, { NULL, 0, NULL, 0 } };
 
-static const struct cmd cmd = {
-	.name = "autocert-serve-challenge",
+static const struct cmd cmd = { .name = "autocert-serve-challenge",
 	.usage = "autocert-serve-challenge [-qv] [-c file] [--dir dir] "
-	    "[--http address]\n"
-	    "    [--no-redirect] [--tls address] [--] "
-	    "[command [argument ...]]",
-	.options = options, .shorts = "+", .option = option,
-	.keeps_variables = true
-};
+	         "[--http address]\n"
+	         "    [--no-redirect] [--tls address] [--] "
+	         "[command [argument ...]]",
+	.options = options,
+	.shorts = "+",
+	.option = option,
+	.keeps_variables = true };
 
 static void
 defaults(struct responder_config *c)
@@ -117,12 +114,11 @@ open_hits(int hits[2], const struct store *store, struct err *err)
 }
 
 static int
-start(char **command, int hits, mode_t mask, struct waiting *w,
-    struct err *err)
+start(char **command, int hits, mode_t mask, struct waiting *w, struct err *err)
 {
 	int rc;
 
-	umask(mask);	/* the command's files are its own affair */
+	umask(mask); /* the command's files are its own affair */
 	rc = child_start(command, hits, &w->child, err);
 	umask(077);
 	return rc;
@@ -234,8 +230,9 @@ run(struct store *store, char **command, mode_t mask, struct err *err)
 	r = responder_open(&opt.config, err);
 	if (!r || open_waiting(&w, err) == -1)
 		goto out;
-	if (*command && (start(command, hits[0], mask, &w, err) == -1 ||
-	    watch_child(&w, err) == -1))
+	if (*command &&
+	    (start(command, hits[0], mask, &w, err) == -1 ||
+	        watch_child(&w, err) == -1))
 		goto out;
 	if (hits[0] != -1)
 		close(hits[0]);

@@ -20,7 +20,7 @@
 int
 ca_open_store(struct ca *ca, const struct settings *settings, struct err *err)
 {
-	*ca = (struct ca){ .settings = settings };
+	*ca = (struct ca) { .settings = settings };
 	if (layout_issuer(settings->ca, ca->issuer, err) == -1)
 		return -1;
 	ca->store = store_open(settings->dir, true, err);
@@ -50,17 +50,15 @@ int
 ca_open(struct ca *ca, size_t window, struct err *err)
 {
 	const struct settings *s = ca->settings;
-	const struct http_config http = {
-		.user_agent = cmd_user_agent(),
+	const struct http_config http = { .user_agent = cmd_user_agent(),
 		.extra_ca = s->trusted_ca.len ? s->trusted_ca.data : NULL,
 		.extra_ca_len = s->trusted_ca.len,
-		.extra_ca_only = s->trusted_ca_only
-	};
-	struct run_config run = {
-		.store = ca->store, .issuer = ca->issuer,
-		.directory_url = s->ca, .window = window,
-		.hits_fd = settings_responder_fd()
-	};
+		.extra_ca_only = s->trusted_ca_only };
+	struct run_config run = { .store = ca->store,
+		.issuer = ca->issuer,
+		.directory_url = s->ca,
+		.window = window,
+		.hits_fd = settings_responder_fd() };
 
 	if (!(ca->http = http_open(&http, err)))
 		return -1;
@@ -74,10 +72,10 @@ ca_open(struct ca *ca, size_t window, struct err *err)
 static int
 look_up(struct ca *ca, long lock_wait_ms, struct err *err)
 {
-	struct enroll e = {
-		.issuer = ca->issuer, .email = ca->settings->email,
-		.only_existing = true, .lock_wait_ms = lock_wait_ms
-	};
+	struct enroll e = { .issuer = ca->issuer,
+		.email = ca->settings->email,
+		.only_existing = true,
+		.lock_wait_ms = lock_wait_ms };
 
 	if (enroll(ca->run, ca->store, &e, err) == -1)
 		return -1;
@@ -90,8 +88,8 @@ ca_account(struct ca *ca, long lock_wait_ms, struct err *err)
 {
 	struct account_files files;
 
-	if (account_files_load(ca->store, ca->issuer, ca->settings->email,
-	    &files, err) == -1)
+	if (account_files_load(
+	        ca->store, ca->issuer, ca->settings->email, &files, err) == -1)
 		return -1;
 	ca->account_key = files.key;
 	files.key = NULL;
@@ -99,10 +97,12 @@ ca_account(struct ca *ca, long lock_wait_ms, struct err *err)
 		ca->account_url = xstrdup(files.url);
 	account_files_release(&files);
 	if (!ca->account_key)
-		return err_set(err, ERR_PERMISSION, "there is no account with "
-		    "%s for %s yet: run autocert-register", ca->settings->ca,
+		return err_set(err, ERR_PERMISSION,
+		    "there is no account with "
+		    "%s for %s yet: run autocert-register",
+		    ca->settings->ca,
 		    *ca->settings->email ? ca->settings->email :
-		    "no e-mail address");
+		                           "no e-mail address");
 	if (!ca->account_url)
 		return look_up(ca, lock_wait_ms, err);
 	return 0;
@@ -123,5 +123,5 @@ ca_close(struct ca *ca)
 	key_free(ca->account_key);
 	free(ca->account_url);
 	store_close(ca->store);
-	*ca = (struct ca){ .store = NULL };
+	*ca = (struct ca) { .store = NULL };
 }

@@ -19,7 +19,7 @@ struct store;
 struct ca {
 	const struct settings *settings;
 	struct store *store;
-	char issuer[LAYOUT_KEY_MAX];	/* folder name */
+	char issuer[LAYOUT_KEY_MAX]; /* folder name */
 	struct http *http;
 	struct run *run;
 	char *account_url;
@@ -27,8 +27,8 @@ struct ca {
 };
 
 /* The store alone: enough to find out whether there is anything to do. */
-int ca_open_store(struct ca *ca, const struct settings *settings,
-    struct err *err);
+int
+ca_open_store(struct ca *ca, const struct settings *settings, struct err *err);
 
 /* Everything else. window is how many orders may be in flight; 0: default. */
 int ca_open(struct ca *ca, size_t window, struct err *err);

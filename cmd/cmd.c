@@ -22,7 +22,7 @@
 enum {
 	LOCK_WAIT_DEFAULT_S = 60,
 	LOCK_WAIT_MAX_S = 24 * 60 * 60,
-	EXIT_UNCHANGED_MAX = 125	/* what is above is the shell's */
+	EXIT_UNCHANGED_MAX = 125 /* what is above is the shell's */
 };
 
 struct cmd_shared shared;
@@ -50,13 +50,10 @@ open_standard_streams(void)
 static bool
 is_leaky(const char *variable)
 {
-	static const char *const names[] = {
-		"HOSTALIASES", "LOCALDOMAIN", "NETRC", "RES_OPTIONS",
-		"SSLKEYLOGFILE"
-	};
-	static const char *const prefixes[] = {
-		"CURL_", "GNUTLS_", "MALLOC_", "P11_KIT_"
-	};
+	static const char *const names[] = { "HOSTALIASES", "LOCALDOMAIN",
+		"NETRC", "RES_OPTIONS", "SSLKEYLOGFILE" };
+	static const char *const prefixes[] = { "CURL_", "GNUTLS_", "MALLOC_",
+		"P11_KIT_" };
 	size_t len = strcspn(variable, "=");
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -106,24 +103,19 @@ harden(void)
 
 /* -- options -- */
 
-enum {
-	OPT_JSON = 1024,
-	OPT_EXIT_UNCHANGED,
-	OPT_LOCK_WAIT
-};
+enum { OPT_JSON = 1024, OPT_EXIT_UNCHANGED, OPT_LOCK_WAIT };
 
 static const char shared_shorts[] = "c:vqhV";
 
-static const struct option shared_options[] = {
-	{ "config", required_argument, NULL, 'c' },
+static const struct option shared_options[] = { { "config", required_argument,
+	                                            NULL, 'c' },
 	{ "exit-unchanged", required_argument, NULL, OPT_EXIT_UNCHANGED },
 	{ "help", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "lock-wait", required_argument, NULL, OPT_LOCK_WAIT },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
-	{ "version", no_argument, NULL, 'V' }
-};
+	{ "version", no_argument, NULL, 'V' } };
 
 static void
 print_usage(FILE *to)
@@ -170,8 +162,8 @@ version(void)
 }
 
 static int
-number(const char *option, const char *arg, long max, long *out,
-    struct err *err)
+number(
+    const char *option, const char *arg, long max, long *out, struct err *err)
 {
 	if (settings_number(arg, 0, max, out) == 0)
 		return 0;
@@ -219,7 +211,7 @@ take_shared(int val, const char *arg, bool *taken, struct err *err)
 		return 0;
 	case OPT_EXIT_UNCHANGED:
 		if (number("--exit-unchanged", arg, EXIT_UNCHANGED_MAX, &n,
-		    err) == -1)
+		        err) == -1)
 			return -1;
 		shared.exit_unchanged = (int)n;
 		return 0;
@@ -294,8 +286,8 @@ parse(int argc, char **argv)
 			exit(ERR_USAGE);
 		}
 		if (take_option(val, optarg, &err) == -1)
-			exit(err.code == ERR_USAGE ?
-			    cmd_usage("%s", err.text) : cmd_fail(NULL, &err));
+			exit(err.code == ERR_USAGE ? cmd_usage("%s", err.text) :
+			                             cmd_fail(NULL, &err));
 	}
 	free(options);
 	free(shorts);
@@ -363,7 +355,7 @@ cmd_user_agent(void)
 	static char agent[128];
 
 	if (fmt_fit(agent, sizeof(agent), "%s/%s (%s)", PACKAGE,
-	    PACKAGE_VERSION, self->name) == -1)
+	        PACKAGE_VERSION, self->name) == -1)
 		return PACKAGE "/" PACKAGE_VERSION;
 	return agent;
 }

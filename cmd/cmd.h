@@ -20,15 +20,15 @@
 
 struct cmd {
 	const char *name;
-	const char *usage;		/* SYNOPSIS of the manual page, one or
+	const char *usage;            /* SYNOPSIS of the manual page, one or
 					 * more lines, without "usage: " */
-	const struct option *options;	/* its own, ends with zeroes, or NULL;
+	const struct option *options; /* its own, ends with zeroes, or NULL;
 					 * val is the short letter or 1 .. 255,
 					 * but none of c, v, q, h and V */
-	const char *shorts;		/* its own short options, getopt form
+	const char *shorts;           /* its own short options, getopt form
 					 * ("+" first: options end at the first
 					 * operand), or NULL */
-	bool keeps_variables;		/* it runs another of these programs:
+	bool keeps_variables;         /* it runs another of these programs:
 					 * secrets stay in the environment */
 	/* Takes one of its own options. -1 with err for a bad argument. */
 	int (*option)(int val, const char *arg, struct err *err);
@@ -36,9 +36,9 @@ struct cmd {
 
 struct cmd_shared {
 	struct settings settings;
-	bool json;			/* --json */
-	int exit_unchanged;		/* --exit-unchanged=N, else 0 */
-	long lock_wait_ms;		/* --lock-wait=SECONDS, default 60 s */
+	bool json;          /* --json */
+	int exit_unchanged; /* --exit-unchanged=N, else 0 */
+	long lock_wait_ms;  /* --lock-wait=SECONDS, default 60 s */
 };
 
 extern struct cmd_shared shared;

@@ -34,11 +34,11 @@ entry_release(struct managed_cert *c)
 static struct managed_cert
 cert_default(const struct settings *s, const char *where)
 {
-	return (struct managed_cert){
-		.key_type = KEY_P256, .must_staple = s->must_staple,
+	return (struct managed_cert) { .key_type = KEY_P256,
+		.must_staple = s->must_staple,
 		.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
-		.n_challenges = 2, .where = xstrdup(where)
-	};
+		.n_challenges = 2,
+		.where = xstrdup(where) };
 }
 
 /* Names that lead to the same folder are the same. */
@@ -162,8 +162,8 @@ take_names(struct managed_cert *c, const struct yaml *value, struct err *err)
 }
 
 static int
-take_cert_name(struct managed_cert *c, const struct yaml *value,
-    struct err *err)
+take_cert_name(
+    struct managed_cert *c, const struct yaml *value, struct err *err)
 {
 	const char *text;
 	char safe[NAME_MAX_LEN + 1];
@@ -171,30 +171,31 @@ take_cert_name(struct managed_cert *c, const struct yaml *value,
 	if (scalar(value, &text, err) == -1)
 		return -1;
 	if (name_safe(text, safe, sizeof(safe)) == -1 || !*safe)
-		return err_set(err, ERR_CONFIG,
-		    "%s cannot be a certificate's name", text);
+		return err_set(
+		    err, ERR_CONFIG, "%s cannot be a certificate's name", text);
 	free(c->name);
 	c->name = xstrdup(safe);
 	return 0;
 }
 
 static int
-take_key_type(struct managed_cert *c, const struct yaml *value,
-    struct err *err)
+take_key_type(struct managed_cert *c, const struct yaml *value, struct err *err)
 {
 	const char *text;
 
 	if (scalar(value, &text, err) == -1)
 		return -1;
 	if (key_type_parse(text, &c->key_type) == -1)
-		return err_set(err, ERR_CONFIG, "%s is none of p256, p384, "
-		    "rsa2048, rsa3072 and rsa4096", text);
+		return err_set(err, ERR_CONFIG,
+		    "%s is none of p256, p384, "
+		    "rsa2048, rsa3072 and rsa4096",
+		    text);
 	return 0;
 }
 
 static int
-take_must_staple(struct managed_cert *c, const struct yaml *value,
-    struct err *err)
+take_must_staple(
+    struct managed_cert *c, const struct yaml *value, struct err *err)
 {
 	if (value->type != YAML_SCALAR ||
 	    yaml_bool(value, &c->must_staple) == -1)
@@ -203,8 +204,8 @@ take_must_staple(struct managed_cert *c, const struct yaml *value,
 }
 
 static int
-take_challenge(struct managed_cert *c, const struct yaml *value,
-    struct err *err)
+take_challenge(
+    struct managed_cert *c, const struct yaml *value, struct err *err)
 {
 	const char *text;
 
@@ -217,16 +218,18 @@ take_challenge(struct managed_cert *c, const struct yaml *value,
 }
 
 static int
-take_deploy_hook(struct managed_cert *c, const struct yaml *value,
-    struct err *err)
+take_deploy_hook(
+    struct managed_cert *c, const struct yaml *value, struct err *err)
 {
 	const char *text;
 
 	if (scalar(value, &text, err) == -1)
 		return -1;
 	if (*text != '/')
-		return err_set(err, ERR_CONFIG, "%s: an absolute path is "
-		    "wanted", text);
+		return err_set(err, ERR_CONFIG,
+		    "%s: an absolute path is "
+		    "wanted",
+		    text);
 	free(c->deploy_hook);
 	c->deploy_hook = xstrdup(text);
 	return 0;
@@ -236,16 +239,12 @@ take_deploy_hook(struct managed_cert *c, const struct yaml *value,
  * are checked against it. */
 static const struct member {
 	const char *name;
-	int (*take)(struct managed_cert *c, const struct yaml *value,
-	    struct err *err);
-} members[] = {
-	{ "challenge", take_challenge },
-	{ "names", take_names },
-	{ "cert_name", take_cert_name },
-	{ "key_type", take_key_type },
+	int (*take)(
+	    struct managed_cert *c, const struct yaml *value, struct err *err);
+} members[] = { { "challenge", take_challenge }, { "names", take_names },
+	{ "cert_name", take_cert_name }, { "key_type", take_key_type },
 	{ "must_staple", take_must_staple },
-	{ "deploy_hook", take_deploy_hook }
-};
+	{ "deploy_hook", take_deploy_hook } };
 
 enum { MEMBERS = sizeof(members) / sizeof(*members) };
 
@@ -291,9 +290,10 @@ add_entries(struct managed *m, const struct settings *s,
 {
 	const struct yaml *list = pomerium_get(root, "autocert_certificates");
 
-	for (size_t i = 0; list && list->type == YAML_LIST && i < list->n; i++) {
-		char *where = xasprintf("%s:%u", s->config_file,
-		    list->v[i]->line);
+	for (size_t i = 0; list && list->type == YAML_LIST && i < list->n;
+	     i++) {
+		char *where = xasprintf(
+		    "%s:%u", s->config_file, list->v[i]->line);
 		struct managed_cert c = cert_default(s, where);
 
 		free(where);
@@ -320,7 +320,8 @@ pomerium_text(const struct yaml *root, const char *key, const char *variable)
 	if (text)
 		return text;
 	return value && value->type == YAML_SCALAR && !yaml_is_null(value) ?
-	    value->text : NULL;
+	    value->text :
+	    NULL;
 }
 
 static int
@@ -348,8 +349,8 @@ static void
 tell(int rc, struct err *err)
 {
 	if (rc == -1)
-		log_warn(NULL, "a manual certificate is passed over: %s",
-		    err->text);
+		log_warn(
+		    NULL, "a manual certificate is passed over: %s", err->text);
 	err_clear(err);
 }
 
@@ -365,11 +366,12 @@ add_manual(struct manual *m, const struct yaml *root)
 	if (cert && key)
 		tell(add_base64(m, cert, key, &err), &err);
 	cert = pomerium_text(root, "certificate_file", "CERTIFICATE_FILE");
-	key = pomerium_text(root, "certificate_key_file",
-	    "CERTIFICATE_KEY_FILE");
+	key = pomerium_text(
+	    root, "certificate_key_file", "CERTIFICATE_KEY_FILE");
 	if (cert && key)
 		tell(manual_add_files(m, cert, key, &err), &err);
-	for (size_t i = 0; list && list->type == YAML_LIST && i < list->n; i++) {
+	for (size_t i = 0; list && list->type == YAML_LIST && i < list->n;
+	     i++) {
 		const struct yaml *pair = list->v[i], *c, *k;
 
 		c = pair->type == YAML_MAP ? pomerium_get(pair, "cert") : NULL;
@@ -407,11 +409,9 @@ managed_load(const struct settings *s, struct managed *out, struct err *err)
 	struct yaml *root = NULL;
 	int rc = -1;
 
-	*out = (struct managed){
-		.order_covered = s->order_covered,
+	*out = (struct managed) { .order_covered = s->order_covered,
 		.hooks_dir = xstrdup(s->deploy_hooks),
-		.hook_timeout_ms = s->hook_timeout_ms
-	};
+		.hook_timeout_ms = s->hook_timeout_ms };
 	if (s->config_file && !(root = pomerium_open(s->config_file, err)))
 		goto out;
 	if (add_pomerium(out, s, root, err) == -1 ||
@@ -434,5 +434,5 @@ managed_release(struct managed *m)
 	free(m->v);
 	manual_release(&m->manual);
 	free(m->hooks_dir);
-	*m = (struct managed){ .v = NULL };
+	*m = (struct managed) { .v = NULL };
 }

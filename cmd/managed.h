@@ -25,24 +25,24 @@ struct settings;
 
 /* The options of one certificate: autocert-order's, as members of an entry. */
 struct managed_cert {
-	char *name;			/* certificate name */
+	char *name; /* certificate name */
 	struct identifier *names;
 	size_t n_names;
 	enum key_type key_type;
 	bool must_staple;
 	enum challenge_type challenges[4];
 	size_t n_challenges;
-	char *deploy_hook;		/* path, or NULL */
-	char *where;			/* "FILE:LINE" or a variable, for messages */
+	char *deploy_hook; /* path, or NULL */
+	char *where;       /* "FILE:LINE" or a variable, for messages */
 };
 
 struct managed {
 	struct managed_cert *v;
 	size_t n;
-	struct manual manual;		/* what the operator brings himself */
-	bool order_covered;		/* autocert_order_covered_names */
-	char *hooks_dir;		/* autocert_deploy_hooks */
-	long hook_timeout_ms;		/* autocert_hook_timeout */
+	struct manual manual; /* what the operator brings himself */
+	bool order_covered;   /* autocert_order_covered_names */
+	char *hooks_dir;      /* autocert_deploy_hooks */
+	long hook_timeout_ms; /* autocert_hook_timeout */
 };
 
 /*
@@ -50,8 +50,8 @@ struct managed {
  * environment.  A route that cannot be managed is skipped with a warning; an
  * entry of ours that is no good is ERR_CONFIG with its line.
  */
-int managed_load(const struct settings *settings, struct managed *out,
-    struct err *err);
+int managed_load(
+    const struct settings *settings, struct managed *out, struct err *err);
 void managed_release(struct managed *m);
 
 #endif

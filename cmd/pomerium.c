@@ -85,7 +85,7 @@ pomerium_keys(const char *path, const struct yaml *root, pomerium_key *each,
 /* Where names are gathered, and what for messages. */
 struct hosts {
 	const char *path;
-	struct strings all;	/* as they come */
+	struct strings all; /* as they come */
 	size_t routes;
 };
 
@@ -161,7 +161,8 @@ add_routes(struct hosts *h, const struct yaml *list)
 	for (size_t i = 0; i < list->n; i++) {
 		const struct yaml *route = list->v[i];
 		const struct yaml *from = route->type == YAML_MAP ?
-		    pomerium_get(route, "from") : NULL;
+		    pomerium_get(route, "from") :
+		    NULL;
 
 		h->routes++;
 		if (!from || from->type != YAML_SCALAR)

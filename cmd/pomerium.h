@@ -24,8 +24,8 @@ const struct yaml *pomerium_get(const struct yaml *root, const char *key);
  * is put before err. */
 typedef int pomerium_key(void *arg, const char *key, const struct yaml *value,
     unsigned line, struct err *err);
-int pomerium_keys(const char *path, const struct yaml *root,
-    pomerium_key *each, void *arg, struct err *err);
+int pomerium_keys(const char *path, const struct yaml *root, pomerium_key *each,
+    void *arg, struct err *err);
 
 /*
  * The host names that Pomerium's autocert manages, by its rules: of each
@@ -38,8 +38,8 @@ int pomerium_keys(const char *path, const struct yaml *root,
  * policy is the text of POLICY (base64 of YAML), which replaces the file's
  * policy, or NULL; authenticate that of AUTHENTICATE_SERVICE_URL, or NULL.
  */
-int pomerium_hosts(const char *path, const struct yaml *root,
-    const char *policy, const char *authenticate, struct strings *out,
-    struct err *err);
+int
+pomerium_hosts(const char *path, const struct yaml *root, const char *policy,
+    const char *authenticate, struct strings *out, struct err *err);
 
 #endif

@@ -58,12 +58,12 @@ enum row {
 };
 
 enum kind {
-	SWITCH,		/* its text is "true" or "false" */
+	SWITCH, /* its text is "true" or "false" */
 	TEXT,
-	TRIMMED,	/* blanks around it do not belong to it */
-	FOLDED,		/* base64, perhaps over several lines */
-	WORDS,		/* in the file also a list */
-	ENTRIES,	/* in the file only, and read by cmd/managed */
+	TRIMMED, /* blanks around it do not belong to it */
+	FOLDED,  /* base64, perhaps over several lines */
+	WORDS,   /* in the file also a list */
+	ENTRIES, /* in the file only, and read by cmd/managed */
 	SECRET
 };
 
@@ -79,8 +79,7 @@ static const struct setting {
 	const char *key;
 	enum kind kind;
 	int (*check)(struct settings *s, struct err *err);
-} table[ROWS] = {
-	[AUTOCERT] = { "autocert", SWITCH, NULL },
+} table[ROWS] = { [AUTOCERT] = { "autocert", SWITCH, NULL },
 	[CA] = { "autocert_ca", TEXT, check_ca },
 	[EMAIL] = { "autocert_email", TRIMMED, check_email },
 	[USE_STAGING] = { "autocert_use_staging", SWITCH, NULL },
@@ -96,14 +95,13 @@ static const struct setting {
 	[CERTIFICATE_DIRS] = { "autocert_certificate_dirs", WORDS, NULL },
 	[ORDER_COVERED] = { "autocert_order_covered_names", SWITCH, NULL },
 	[DEPLOY_HOOKS] = { "autocert_deploy_hooks", TEXT, NULL },
-	[HOOK_TIMEOUT] = { "autocert_hook_timeout", TEXT, check_timeout }
-};
+	[HOOK_TIMEOUT] = { "autocert_hook_timeout", TEXT, check_timeout } };
 
 #define ON(row) (SETTINGS_OPT + 2 * (int)(row))
 #define OFF(row) (ON(row) + 1)
 
-static const struct option options[] = {
-	{ "ca", required_argument, NULL, ON(CA) },
+static const struct option options[] = { { "ca", required_argument, NULL,
+	                                     ON(CA) },
 	{ "dir", required_argument, NULL, ON(DIR) },
 	{ "eab-key-id", required_argument, NULL, ON(EAB_KEY_ID) },
 	{ "eab-mac-key-file", required_argument, NULL, ON(EAB_MAC_KEY) },
@@ -115,8 +113,7 @@ static const struct option options[] = {
 	{ "staging", no_argument, NULL, ON(USE_STAGING) },
 	{ "trusted-ca", required_argument, NULL, ON(TRUSTED_CA) },
 	{ "trusted-ca-file", required_argument, NULL, ON(TRUSTED_CA_FILE) },
-	{ "trusted-ca-only", no_argument, NULL, ON(TRUSTED_CA_ONLY) }
-};
+	{ "trusted-ca-only", no_argument, NULL, ON(TRUSTED_CA_ONLY) } };
 
 const struct option *
 settings_options(size_t *n)
@@ -130,11 +127,11 @@ settings_options(size_t *n)
 void
 settings_init(struct settings *s)
 {
-	*s = (struct settings){ .eab_mac = BUF_SECRET };
+	*s = (struct settings) { .eab_mac = BUF_SECRET };
 	s->values = xcalloc(ROWS, sizeof(*s->values));
 	for (size_t i = 0; i < ROWS; i++)
-		s->values[i].text =
-		    xstrdup(table[i].kind == SWITCH ? "false" : "");
+		s->values[i].text = xstrdup(
+		    table[i].kind == SWITCH ? "false" : "");
 }
 
 void
@@ -147,7 +144,7 @@ settings_release(struct settings *s)
 	free(s->values);
 	buf_release(&s->eab_mac);
 	buf_release(&s->trusted_ca);
-	*s = (struct settings){ .values = NULL };
+	*s = (struct settings) { .values = NULL };
 }
 
 static void
@@ -187,11 +184,9 @@ resolve(struct settings *s, enum row row, char *takes)
 static int
 blame(const struct settings *s, size_t row, struct err *err)
 {
-	static const char *const sources[] = {
-		[FROM_CREDENTIAL] = "credential",
+	static const char *const sources[] = { [FROM_CREDENTIAL] = "credential",
 		[FROM_ENVIRONMENT] = "environment",
-		[FROM_FLAG] = "command line"
-	};
+		[FROM_FLAG] = "command line" };
 	const struct settings_value *v = &s->values[row];
 
 	if (v->origin == FROM_DEFAULT)
@@ -206,12 +201,10 @@ blame(const struct settings *s, size_t row, struct err *err)
 static const char *
 go_bool(const char *text)
 {
-	static const char *const yes[] = {
-		"1", "t", "T", "true", "True", "TRUE"
-	};
-	static const char *const no[] = {
-		"0", "f", "F", "false", "False", "FALSE"
-	};
+	static const char *const yes[] = { "1", "t", "T", "true", "True",
+		"TRUE" };
+	static const char *const no[] = { "0", "f", "F", "false", "False",
+		"FALSE" };
 
 	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
 		if (strcmp(text, yes[i]) == 0)
@@ -276,8 +269,8 @@ settings_flag(struct settings *s, int val, const char *arg, struct err *err)
 		arg = val == ON(row) ? "true" : "false";
 	if (*arg == '\0' && (row == TRUSTED_CA || row == TRUSTED_CA_FILE))
 		/* An unset variable must not mean the system's roots. */
-		return err_set(err, ERR_CONFIG, "command line: %s: empty",
-		    table[row].key);
+		return err_set(
+		    err, ERR_CONFIG, "command line: %s: empty", table[row].key);
 	offer(s, row, arg, FROM_FLAG);
 	return 0;
 }
@@ -392,7 +385,7 @@ file_text(size_t row, const struct yaml *value)
 
 	if (table[row].kind == ENTRIES)
 		return value->type != YAML_LIST ? NULL :
-		    xasprintf("(%zu)", value->n);
+		                                  xasprintf("(%zu)", value->n);
 	if (table[row].kind == WORDS && value->type == YAML_LIST)
 		return words_of(value);
 	if (value->type != YAML_SCALAR)
@@ -405,8 +398,8 @@ static int
 wrong_kind(size_t row, const struct yaml *value, struct err *err)
 {
 	if (table[row].kind == ENTRIES || table[row].kind == WORDS)
-		return err_set(err, ERR_CONFIG, "%s: a list is wanted",
-		    table[row].key);
+		return err_set(
+		    err, ERR_CONFIG, "%s: a list is wanted", table[row].key);
 	if (value->type != YAML_SCALAR)
 		return err_set(err, ERR_CONFIG, "%s: a single value is wanted",
 		    table[row].key);
@@ -427,8 +420,10 @@ take_key(void *arg, const char *key, const struct yaml *value, unsigned line,
 	if (row == ROWS)
 		return err_set(err, ERR_CONFIG, "%s: no such setting", key);
 	if (s->values[row].line != 0)
-		return err_set(err, ERR_CONFIG, "%s is given twice: in line %u "
-		    "before", key, s->values[row].line);
+		return err_set(err, ERR_CONFIG,
+		    "%s is given twice: in line %u "
+		    "before",
+		    key, s->values[row].line);
 	s->values[row].line = line;
 	if (value->type == YAML_SCALAR && yaml_is_null(value))
 		return 0;
@@ -444,7 +439,8 @@ static int
 read_file(struct settings *s, struct err *err)
 {
 	struct yaml *root = pomerium_open(s->config_file, err);
-	int rc = root == NULL ? -1 :
+	int rc = root == NULL ?
+	    -1 :
 	    pomerium_keys(s->config_file, root, take_key, s, err);
 
 	yaml_tree_free(root);
@@ -543,8 +539,8 @@ check_ca(struct settings *s, struct err *err)
 		log_warn(NULL, "--staging changes nothing: %s is set to %s",
 		    table[CA].key, given);
 	if (*given == '\0')
-		s->ca = resolve(s, CA,
-		    xstrdup(s->use_staging ? staging : production));
+		s->ca = resolve(
+		    s, CA, xstrdup(s->use_staging ? staging : production));
 	else if (strstr(given, "://") == NULL)
 		s->ca = resolve(s, CA, xasprintf("https://%s", given));
 	else
@@ -580,7 +576,8 @@ check_eab(struct settings *s, struct err *err)
 		return err_set(err, ERR_CONFIG,
 		    "Autocert EAB Key ID required when MAC Key is provided");
 	if (b64url_decode(mac, strlen(mac), &s->eab_mac) == -1) {
-		err_set(err, ERR_CONFIG, "decoding base64-urlencoded MAC Key: "
+		err_set(err, ERR_CONFIG,
+		    "decoding base64-urlencoded MAC Key: "
 		    "it must be base64url without padding");
 		return blame(s, EAB_MAC_KEY, err);
 	}
@@ -598,9 +595,10 @@ check_dir_url(const char *dir, size_t scheme, struct err *err)
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strlen(known[i]) == scheme &&
 		    strncmp(dir, known[i], scheme) == 0)
-			return err_set(err, ERR_CONFIG, "%s: storage provider "
-			    "%s: not built into this version", table[DIR].key,
-			    known[i]);
+			return err_set(err, ERR_CONFIG,
+			    "%s: storage provider "
+			    "%s: not built into this version",
+			    table[DIR].key, known[i]);
 	return err_set(err, ERR_CONFIG, "%s: unknown storage provider: %.*s",
 	    table[DIR].key, (int)scheme, dir);
 }
@@ -609,7 +607,8 @@ check_dir_url(const char *dir, size_t scheme, struct err *err)
 static char *
 default_dir(void)
 {
-	const char *data = settings_variable("XDG_DATA_HOME"), *home = settings_variable("HOME");
+	const char *data = settings_variable("XDG_DATA_HOME"),
+	           *home = settings_variable("HOME");
 
 	if (data != NULL)
 		return xasprintf("%s/pomerium/autocert", data);
@@ -640,8 +639,8 @@ check_timeout(struct settings *s, struct err *err)
 
 	if (*text_of(s, HOOK_TIMEOUT) == '\0')
 		resolve(s, HOOK_TIMEOUT, xstrdup(default_timeout));
-	if (settings_number(text_of(s, HOOK_TIMEOUT), 1, TIMEOUT_MAX_S,
-	    &seconds) == 0) {
+	if (settings_number(
+	        text_of(s, HOOK_TIMEOUT), 1, TIMEOUT_MAX_S, &seconds) == 0) {
 		s->hook_timeout_ms = 1000 * seconds;
 		return 0;
 	}
@@ -665,14 +664,14 @@ without_blanks(const char *text)
 static int
 trust_text(struct settings *s, struct err *err)
 {
-	const char *text = resolve(s, TRUSTED_CA,
-	    without_blanks(text_of(s, TRUSTED_CA)));
+	const char *text = resolve(
+	    s, TRUSTED_CA, without_blanks(text_of(s, TRUSTED_CA)));
 	size_t n;
 
 	if (b64_decode(text, strlen(text), &s->trusted_ca) == -1)
 		err_set(err, ERR_CONFIG, "it must be base64 of PEM");
 	else if (cert_trust_check(table[TRUSTED_CA].key, s->trusted_ca.data,
-	    s->trusted_ca.len, &n, err) == 0)
+	             s->trusted_ca.len, &n, err) == 0)
 		return 0;
 	err_wrap(err, "decoding trusted certificate pool base64");
 	return blame(s, TRUSTED_CA, err);
@@ -685,9 +684,9 @@ trust_file(struct settings *s, struct err *err)
 	size_t n;
 
 	if (file_read(AT_FDCWD, path, TRUST_SIZE, FILE_FOLLOW, &s->trusted_ca,
-	    err) == 0 &&
-	    cert_trust_check(path, s->trusted_ca.data, s->trusted_ca.len, &n,
-	    err) == 0)
+	        err) == 0 &&
+	    cert_trust_check(
+	        path, s->trusted_ca.data, s->trusted_ca.len, &n, err) == 0)
 		return 0;
 	err->code = ERR_CONFIG;
 	err_wrap(err, "bad trusted certificate (bundle) file");
@@ -702,7 +701,8 @@ check_trust(struct settings *s, struct err *err)
 	bool file = *text_of(s, TRUSTED_CA_FILE) != '\0';
 
 	if (text && file)
-		return err_set(err, ERR_CONFIG, "providing both Autocert "
+		return err_set(err, ERR_CONFIG,
+		    "providing both Autocert "
 		    "Trusted CA and Trusted CA File is not supported");
 	if (text)
 		return trust_text(s, err);
@@ -710,8 +710,10 @@ check_trust(struct settings *s, struct err *err)
 		return trust_file(s, err);
 	if (!s->trusted_ca_only)
 		return 0;
-	err_set(err, ERR_CONFIG, "%s: there is no trusted CA that could be "
-	    "used alone", table[TRUSTED_CA_ONLY].key);
+	err_set(err, ERR_CONFIG,
+	    "%s: there is no trusted CA that could be "
+	    "used alone",
+	    table[TRUSTED_CA_ONLY].key);
 	return blame(s, TRUSTED_CA_ONLY, err);
 }
 
@@ -742,13 +744,11 @@ settings_load(struct settings *s, struct err *err)
 
 /* -- printing -- */
 
-static const char *const origins[] = {
-	[FROM_DEFAULT] = "default",
+static const char *const origins[] = { [FROM_DEFAULT] = "default",
 	[FROM_FILE] = "file",
 	[FROM_CREDENTIAL] = "credential",
 	[FROM_ENVIRONMENT] = "environment",
-	[FROM_FLAG] = "flag"
-};
+	[FROM_FLAG] = "flag" };
 
 void
 settings_print(const struct settings *s, struct buf *out)

@@ -22,41 +22,41 @@ struct err;
 enum origin {
 	FROM_DEFAULT,
 	FROM_FILE,
-	FROM_CREDENTIAL,	/* systemd's, in $CREDENTIALS_DIRECTORY */
+	FROM_CREDENTIAL, /* systemd's, in $CREDENTIALS_DIRECTORY */
 	FROM_ENVIRONMENT,
 	FROM_FLAG
 };
 
 struct settings {
-	bool autocert;			/* autocert */
-	const char *ca;			/* autocert_ca; resolved: never "" */
-	const char *email;		/* autocert_email, lower case, or "" */
-	bool use_staging;		/* autocert_use_staging */
-	const char *eab_key_id;		/* autocert_eab_key_id, or NULL */
-	struct buf eab_mac;		/* autocert_eab_mac_key, decoded */
-	bool must_staple;		/* autocert_must_staple */
-	const char *dir;		/* autocert_dir, resolved: never "" */
-	struct buf trusted_ca;		/* PEM of autocert_trusted_ca(_file) */
-	bool trusted_ca_only;		/* autocert_trusted_ca_only: ours */
+	bool autocert;          /* autocert */
+	const char *ca;         /* autocert_ca; resolved: never "" */
+	const char *email;      /* autocert_email, lower case, or "" */
+	bool use_staging;       /* autocert_use_staging */
+	const char *eab_key_id; /* autocert_eab_key_id, or NULL */
+	struct buf eab_mac;     /* autocert_eab_mac_key, decoded */
+	bool must_staple;       /* autocert_must_staple */
+	const char *dir;        /* autocert_dir, resolved: never "" */
+	struct buf trusted_ca;  /* PEM of autocert_trusted_ca(_file) */
+	bool trusted_ca_only;   /* autocert_trusted_ca_only: ours */
 	/* ours, for autocert-renew (cmd/managed.h); lists are words with
 	 * blanks between them */
-	const char *hosts;		/* autocert_hosts */
-	const char *certificate_dirs;	/* autocert_certificate_dirs */
-	bool order_covered;		/* autocert_order_covered_names */
-	const char *deploy_hooks;	/* autocert_deploy_hooks: a folder */
-	long hook_timeout_ms;		/* autocert_hook_timeout, in seconds */
-	const char *config_file;	/* before: the one of --config, or NULL;
+	const char *hosts;            /* autocert_hosts */
+	const char *certificate_dirs; /* autocert_certificate_dirs */
+	bool order_covered;           /* autocert_order_covered_names */
+	const char *deploy_hooks;     /* autocert_deploy_hooks: a folder */
+	long hook_timeout_ms;         /* autocert_hook_timeout, in seconds */
+	const char *config_file;      /* before: the one of --config, or NULL;
 					 * after: the one read, or NULL */
 
-	bool keep_variables;		/* before: do not remove secrets from
+	bool keep_variables; /* before: do not remove secrets from
 					 * the environment */
 
 	/* the table's own: text and origin of each row, for settings_print() */
 	struct settings_value {
 		char *text;
 		enum origin origin;
-		unsigned line;		/* of the file */
-	} *values;
+		unsigned line; /* of the file */
+	} * values;
 };
 
 /*
@@ -68,8 +68,8 @@ enum { SETTINGS_OPT = 256 };
 
 struct option;
 const struct option *settings_options(size_t *n);
-int settings_flag(struct settings *s, int val, const char *arg,
-    struct err *err);
+int
+settings_flag(struct settings *s, int val, const char *arg, struct err *err);
 
 /*
  * Reads environment and file, applies defaults, checks everything, reads the

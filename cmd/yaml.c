@@ -15,21 +15,21 @@ enum {
 	DEPTH = 64,
 	DIRECTIVES = 16,
 	ANCHORS = 1000,
-	SHARED = 10000	/* nodes reached through aliases and merges */
+	SHARED = 10000 /* nodes reached through aliases and merges */
 };
 
 struct node {
-	struct yaml yaml;	/* first: a node can be taken for it and back */
+	struct yaml yaml; /* first: a node can be taken for it and back */
 	size_t cap;
-	struct yaml *key;	/* a map's, while its value is awaited */
-	size_t weight;		/* nodes that who walks it meets */
-	size_t height;		/* lists and maps from it down, itself one */
-	bool open;		/* its end has not been read yet */
+	struct yaml *key; /* a map's, while its value is awaited */
+	size_t weight;    /* nodes that who walks it meets */
+	size_t height;    /* lists and maps from it down, itself one */
+	bool open;        /* its end has not been read yet */
 };
 
 /* What a root really is: it owns every node, those with two parents too. */
 struct document {
-	struct yaml root;	/* first */
+	struct yaml root; /* first */
 	struct node **nodes;
 	size_t n, cap;
 };
@@ -44,9 +44,9 @@ struct loader {
 	struct anchor {
 		char *name;
 		struct node *node;
-	} *anchors;
+	} * anchors;
 	size_t n_anchors;
-	size_t shared;		/* so far, of SHARED */
+	size_t shared; /* so far, of SHARED */
 	size_t documents;
 };
 
@@ -66,8 +66,8 @@ node_new(struct loader *l, enum yaml_type type, const yaml_event_t *event)
 
 	if (doc->n == doc->cap) {
 		doc->cap = doc->cap == 0 ? 64 : 2 * doc->cap;
-		doc->nodes = xrealloc(doc->nodes, doc->cap,
-		    sizeof(struct node *));
+		doc->nodes = xrealloc(
+		    doc->nodes, doc->cap, sizeof(struct node *));
 	}
 	doc->nodes[doc->n++] = node;
 	node->yaml.type = type;
@@ -115,8 +115,8 @@ append(struct node *to, struct yaml *key, struct yaml *value)
 		to->cap = to->cap == 0 ? 8 : 2 * to->cap;
 		y->v = xrealloc(y->v, to->cap, sizeof(struct yaml *));
 		if (y->type == YAML_MAP)
-			y->keys = xrealloc(y->keys, to->cap,
-			    sizeof(struct yaml *));
+			y->keys = xrealloc(
+			    y->keys, to->cap, sizeof(struct yaml *));
 	}
 	if (y->type == YAML_MAP)
 		y->keys[y->n] = key;
@@ -159,7 +159,7 @@ anchor_add(struct loader *l, const yaml_char_t *name, struct node *node,
 	}
 	if (l->anchors == NULL)
 		l->anchors = xcalloc(ANCHORS, sizeof(*l->anchors));
-	l->anchors[l->n_anchors++] = (struct anchor){
+	l->anchors[l->n_anchors++] = (struct anchor) {
 		.name = xstrdup((const char *)name), .node = node
 	};
 	return 0;
@@ -219,7 +219,7 @@ take_alias(struct loader *l, const yaml_event_t *event, struct err *err)
 
 struct entry {
 	struct yaml *key, *value;
-	size_t place;		/* own entries first, then merged ones */
+	size_t place; /* own entries first, then merged ones */
 	bool dropped;
 };
 
@@ -235,7 +235,7 @@ entries_add(struct entries *e, struct yaml *key, struct yaml *value)
 		e->cap = e->cap == 0 ? 16 : 2 * e->cap;
 		e->v = xrealloc(e->v, e->cap, sizeof(*e->v));
 	}
-	e->v[e->n] = (struct entry){
+	e->v[e->n] = (struct entry) {
 		.key = key, .value = value, .place = e->n
 	};
 	e->n++;
@@ -422,15 +422,13 @@ take_end(struct loader *l, const yaml_event_t *event, struct err *err)
 }
 
 static int (*const takers[])(struct loader *, const yaml_event_t *,
-    struct err *) = {
-	[YAML_DOCUMENT_START_EVENT] = take_document,
+    struct err *) = { [YAML_DOCUMENT_START_EVENT] = take_document,
 	[YAML_ALIAS_EVENT] = take_alias,
 	[YAML_SCALAR_EVENT] = take_scalar,
 	[YAML_SEQUENCE_START_EVENT] = take_list,
 	[YAML_SEQUENCE_END_EVENT] = take_end,
 	[YAML_MAPPING_START_EVENT] = take_map,
-	[YAML_MAPPING_END_EVENT] = take_end
-};
+	[YAML_MAPPING_END_EVENT] = take_end };
 
 /* -- the parser -- */
 
@@ -448,8 +446,8 @@ problem_line(const yaml_parser_t *p, const unsigned char *data, size_t len)
 }
 
 static int
-parser_failed(const struct loader *l, const void *data, size_t len,
-    struct err *err)
+parser_failed(
+    const struct loader *l, const void *data, size_t len, struct err *err)
 {
 	const yaml_parser_t *p = &l->parser;
 
@@ -468,8 +466,8 @@ static void
 event_release(yaml_event_t *event)
 {
 	if (event->type == YAML_SCALAR_EVENT)
-		explicit_bzero(event->data.scalar.value,
-		    event->data.scalar.length);
+		explicit_bzero(
+		    event->data.scalar.value, event->data.scalar.length);
 	yaml_event_delete(event);
 }
 
@@ -500,10 +498,10 @@ take_root(struct loader *l)
 	struct yaml *root = &l->doc->root;
 
 	if (l->root == NULL || yaml_is_null(&l->root->yaml)) {
-		*root = (struct yaml){ .type = YAML_MAP, .line = 1 };
+		*root = (struct yaml) { .type = YAML_MAP, .line = 1 };
 	} else {
 		*root = l->root->yaml;
-		l->root->yaml = (struct yaml){ .type = YAML_SCALAR };
+		l->root->yaml = (struct yaml) { .type = YAML_SCALAR };
 	}
 	return root;
 }
@@ -511,8 +509,8 @@ take_root(struct loader *l)
 /* libyaml compares every %TAG with all before it, and before its first event:
  * a file of nothing else would take seconds. */
 static int
-check_directives(const char *file, const char *data, size_t len,
-    struct err *err)
+check_directives(
+    const char *file, const char *data, size_t len, struct err *err)
 {
 	size_t line = 1, seen = 0;
 
@@ -520,8 +518,10 @@ check_directives(const char *file, const char *data, size_t len,
 		bool first = i == 0 || data[i - 1] == '\n';
 
 		if (first && data[i] == '%' && ++seen > DIRECTIVES)
-			return err_set(err, ERR_CONFIG, "%s:%zu: more than %d "
-			    "directives", file, line, DIRECTIVES);
+			return err_set(err, ERR_CONFIG,
+			    "%s:%zu: more than %d "
+			    "directives",
+			    file, line, DIRECTIVES);
 		line += data[i] == '\n';
 	}
 	return 0;
@@ -534,8 +534,8 @@ yaml_parse(const char *file, const void *data, size_t len, struct err *err)
 	struct yaml *root = NULL;
 
 	if (len > SIZE) {
-		err_set(err, ERR_CONFIG, "%s: larger than %d bytes", file,
-		    SIZE);
+		err_set(
+		    err, ERR_CONFIG, "%s: larger than %d bytes", file, SIZE);
 		return NULL;
 	}
 	if (check_directives(file, data, len, err) == -1)
@@ -592,12 +592,10 @@ yaml_is_null(const struct yaml *node)
 int
 yaml_bool(const struct yaml *node, bool *out)
 {
-	static const char *const yes[] = {
-		"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"
-	};
-	static const char *const no[] = {
-		"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"
-	};
+	static const char *const yes[] = { "true", "True", "TRUE", "yes", "Yes",
+		"YES", "on", "On", "ON" };
+	static const char *const no[] = { "false", "False", "FALSE", "no", "No",
+		"NO", "off", "Off", "OFF" };
 
 	if (is_plain(node, yes, sizeof(yes) / sizeof(yes[0])))
 		*out = true;

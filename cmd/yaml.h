@@ -19,19 +19,19 @@ enum yaml_type { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml {
 	enum yaml_type type;
-	unsigned line;			/* from 1 */
-	char *text;			/* scalar */
-	bool plain;			/* scalar without quotes or tag: may be
+	unsigned line;      /* from 1 */
+	char *text;         /* scalar */
+	bool plain;         /* scalar without quotes or tag: may be
 					 * a boolean, a number or null */
-	struct yaml **v;		/* list items, or map values */
-	struct yaml **keys;		/* map: scalars */
+	struct yaml **v;    /* list items, or map values */
+	struct yaml **keys; /* map: scalars */
 	size_t n;
 };
 
 /* NULL and ERR_CONFIG, "FILE:LINE: why". An empty document is an empty map.
  * A node with an alias to it is in the tree more than once. */
-struct yaml *yaml_parse(const char *file, const void *data, size_t len,
-    struct err *err);
+struct yaml *
+yaml_parse(const char *file, const void *data, size_t len, struct err *err);
 /* The root only; NULL is nothing.  (libyaml exports a yaml_free() of its own,
  * which one of ours would take the place of.) */
 void yaml_tree_free(struct yaml *root);

@@ -20,12 +20,12 @@ struct account {
 	struct flow flow;
 	char *url;
 	bool created;
-	struct json *object;		/* the server's latest */
-	char *payload;			/* of the ask under way */
+	struct json *object; /* the server's latest */
+	char *payload;       /* of the ask under way */
 };
 
 static char *
-print(struct json *payload)	/* takes */
+print(struct json *payload) /* takes */
 {
 	struct buf text = BUF_INIT;
 	char *out;
@@ -73,20 +73,23 @@ contact_differs(const struct account *a)
 static int
 read_object(struct account *a, const struct answer *answer, struct err *err)
 {
-	struct json *doc = json_parse("account", answer->body, answer->body_len,
-	    err);
+	struct json *doc = json_parse(
+	    "account", answer->body, answer->body_len, err);
 	const char *status;
 
-	if (!doc || json_get_string("account", doc, "status", JSON_REQUIRED,
-	    &status, err) == -1) {
+	if (!doc ||
+	    json_get_string(
+	        "account", doc, "status", JSON_REQUIRED, &status, err) == -1) {
 		if (err)
 			err->code = ERR_PROTOCOL;
 		json_free(doc);
 		return -1;
 	}
 	if (strcmp(status, "valid") != 0) {
-		err_set(err, ERR_PERMISSION, "the account is %.32s at the CA: "
-		    "move its key out of the store and register anew", status);
+		err_set(err, ERR_PERMISSION,
+		    "the account is %.32s at the CA: "
+		    "move its key out of the store and register anew",
+		    status);
 		json_free(doc);
 		return -1;
 	}
@@ -114,7 +117,8 @@ got_account(struct account *a, const struct answer *answer, struct err *err)
 	if (!answer->location)
 		return err_set(err, ERR_PROTOCOL,
 		    "newAccount: the answer has no Location");
-	if (url_check_acme("newAccount: Location", answer->location, err) == -1 ||
+	if (url_check_acme("newAccount: Location", answer->location, err) ==
+	        -1 ||
 	    read_object(a, answer, err) == -1)
 		return FLOW_FAIL;
 	free(a->url);
@@ -149,8 +153,9 @@ got_find(void *self, const struct ask *ask, const struct answer *answer,
 	if (problem_check(ask->what, answer, &why) == 0)
 		return got_account(a, answer, err);
 	/* some CAs ask for a binding before they look (acme-protocol: EAB) */
-	if (!a->spec->only_existing && (problem_is(&why, "accountDoesNotExist") ||
-	    problem_is(&why, "externalAccountRequired")))
+	if (!a->spec->only_existing &&
+	    (problem_is(&why, "accountDoesNotExist") ||
+	        problem_is(&why, "externalAccountRequired")))
 		return FLOW_NEXT;
 	*err = why;
 	return FLOW_FAIL;
@@ -165,9 +170,10 @@ add_eab(const struct account_spec *spec, struct json *payload, struct err *err)
 	struct json *eab = NULL;
 
 	if (jws_eab(spec->key, spec->eab_key_id, spec->eab_mac,
-	    spec->eab_mac_len, spec->directory->new_account, &text, err) == 0)
-		eab = json_parse("externalAccountBinding", text.data, text.len,
-		    err);
+	        spec->eab_mac_len, spec->directory->new_account, &text,
+	        err) == 0)
+		eab = json_parse(
+		    "externalAccountBinding", text.data, text.len, err);
 	buf_release(&text);
 	if (!eab)
 		return -1;
@@ -185,7 +191,8 @@ ask_new(void *self, struct asks *asks, struct err *err)
 	if (a->url)
 		return 0;
 	if (spec->directory->eab_required && !spec->eab_key_id)
-		return err_set(err, ERR_PERMISSION, "this CA binds accounts to "
+		return err_set(err, ERR_PERMISSION,
+		    "this CA binds accounts to "
 		    "external ones: set autocert_eab_key_id and "
 		    "autocert_eab_mac_key to what it gave you");
 	payload = json_new_object();
@@ -206,8 +213,10 @@ eab_refused(struct err *err)
 {
 	struct err why = *err;
 
-	err_set(err, ERR_PERMISSION, "%s (autocert_eab_key_id and "
-	    "autocert_eab_mac_key are not what this CA gave out)", why.text);
+	err_set(err, ERR_PERMISSION,
+	    "%s (autocert_eab_key_id and "
+	    "autocert_eab_mac_key are not what this CA gave out)",
+	    why.text);
 	err->http = why.http;
 	memcpy(err->type, why.type, sizeof(err->type));
 	return FLOW_FAIL;
@@ -220,8 +229,11 @@ got_new(void *self, const struct ask *ask, const struct answer *answer,
 	struct account *a = self;
 
 	if (problem_check(ask->what, answer, err) == -1)
-		return a->spec->eab_key_id && (problem_is(err, "unauthorized") ||
-		    problem_is(err, "malformed")) ? eab_refused(err) : FLOW_FAIL;
+		return a->spec->eab_key_id &&
+		        (problem_is(err, "unauthorized") ||
+		            problem_is(err, "malformed")) ?
+		    eab_refused(err) :
+		    FLOW_FAIL;
 	a->created = answer->status == 201;
 	return got_account(a, answer, err);
 }
@@ -278,13 +290,10 @@ ask_save(void *self, struct asks *asks, struct err *err)
 struct account *
 account_new(const struct account_spec *spec, struct err *err)
 {
-	static const struct step steps[] = {
-		{ "find", ask_find, got_find },
+	static const struct step steps[] = { { "find", ask_find, got_find },
 		{ "new", ask_new, got_new },
 		{ "update", ask_update, got_update },
-		{ "save", ask_save, NULL },
-		{ NULL, NULL, NULL }
-	};
+		{ "save", ask_save, NULL }, { NULL, NULL, NULL } };
 	struct account *a;
 
 	if (spec->url && url_check_acme("account URL", spec->url, err) == -1)

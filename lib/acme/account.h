@@ -26,11 +26,11 @@ struct key;
 struct account_spec {
 	const struct directory *directory;
 	const struct key *key;
-	const char *email;		/* "" for no contact */
-	const char *url;		/* known account URL, or NULL */
-	bool key_is_new;		/* made just now: nobody can know it */
-	bool only_existing;		/* never make one */
-	const char *eab_key_id;		/* NULL without EAB */
+	const char *email;      /* "" for no contact */
+	const char *url;        /* known account URL, or NULL */
+	bool key_is_new;        /* made just now: nobody can know it */
+	bool only_existing;     /* never make one */
+	const char *eab_key_id; /* NULL without EAB */
 	const void *eab_mac;
 	size_t eab_mac_len;
 };
@@ -40,11 +40,11 @@ struct account;
 /* Borrows the spec and what it points to until account_free(). */
 struct account *account_new(const struct account_spec *spec, struct err *err);
 struct flow *account_flow(struct account *a);
-const char *account_url(const struct account *a);	/* NULL until known */
-bool account_created(const struct account *a);	/* made, not found */
+const char *account_url(const struct account *a); /* NULL until known */
+bool account_created(const struct account *a);    /* made, not found */
 /* What the server said the account is, in CertMagic's members and order: the
  * record to be kept.  For LOCAL_SAVE. */
-struct json *account_record(const struct account *a);	/* caller frees */
+struct json *account_record(const struct account *a); /* caller frees */
 void account_free(struct account *a);
 
 #endif

@@ -21,8 +21,14 @@ enum {
 };
 
 enum status {
-	STATUS_PENDING, STATUS_READY, STATUS_PROCESSING, STATUS_VALID,
-	STATUS_INVALID, STATUS_DEACTIVATED, STATUS_EXPIRED, STATUS_REVOKED
+	STATUS_PENDING,
+	STATUS_READY,
+	STATUS_PROCESSING,
+	STATUS_VALID,
+	STATUS_INVALID,
+	STATUS_DEACTIVATED,
+	STATUS_EXPIRED,
+	STATUS_REVOKED
 };
 
 /* Exact, case-sensitive. 0, or -1 for a word that is none of them. */
@@ -42,7 +48,7 @@ struct challenge {
 };
 
 struct authz {
-	struct identifier identifier;	/* without "*." (RFC 8555, 7.1.4) */
+	struct identifier identifier; /* without "*." (RFC 8555, 7.1.4) */
 	bool wildcard;
 	enum status status;
 	struct challenge challenges[CHALLENGES_MAX];
@@ -54,20 +60,21 @@ struct authz {
  * challenge of a known type whose token or URL is malformed makes the whole
  * answer ERR_PROTOCOL.
  */
-int authz_read(const void *body, size_t len, struct authz *out, struct err *err);
+int
+authz_read(const void *body, size_t len, struct authz *out, struct err *err);
 void authz_release(struct authz *a);
 
 /* The problem of an invalid authorization: the failed challenge's error, or a
  * sentence saying that there was none.  Always -1. */
-int authz_error(const void *body, size_t len, const struct authz *authz,
-    struct err *err);
+int authz_error(
+    const void *body, size_t len, const struct authz *authz, struct err *err);
 
 /* The challenge of that type, or NULL. */
-const struct challenge *authz_challenge(const struct authz *a,
-    enum challenge_type type);
+const struct challenge *
+authz_challenge(const struct authz *a, enum challenge_type type);
 
 /* token "." thumbprint (RFC 8555, 8.1). */
-void key_authorization(const char *token, const char *thumbprint,
-    char out[KEY_AUTHORIZATION_MAX]);
+void key_authorization(
+    const char *token, const char *thumbprint, char out[KEY_AUTHORIZATION_MAX]);
 
 #endif

@@ -36,20 +36,21 @@ read_meta(const struct json *meta, struct directory *d)
 	const struct json *list = NULL, *profiles = NULL;
 	const char *terms = NULL, *text;
 
-	(void)json_get_string("meta", meta, "termsOfService", JSON_OPTIONAL,
-	    &terms, NULL);
+	(void)json_get_string(
+	    "meta", meta, "termsOfService", JSON_OPTIONAL, &terms, NULL);
 	if (terms)
 		d->terms = xstrdup(terms);
 	(void)json_get_bool("meta", meta, "externalAccountRequired",
 	    JSON_OPTIONAL, &d->eab_required, NULL);
-	(void)json_get_array("meta", meta, "caaIdentities", JSON_OPTIONAL,
-	    &list, NULL);
+	(void)json_get_array(
+	    "meta", meta, "caaIdentities", JSON_OPTIONAL, &list, NULL);
 	for (size_t i = 0; list && i < json_len(list); i++)
 		if ((text = json_string_at(list, i)))
 			strings_add(&d->caa, text);
-	(void)json_get_object("meta", meta, "profiles", JSON_OPTIONAL,
-	    &profiles, NULL);
-	for (size_t i = 0; profiles && (text = json_member_at(profiles, i)); i++)
+	(void)json_get_object(
+	    "meta", meta, "profiles", JSON_OPTIONAL, &profiles, NULL);
+	for (size_t i = 0; profiles && (text = json_member_at(profiles, i));
+	     i++)
 		strings_add(&d->profiles, text);
 }
 
@@ -68,19 +69,23 @@ directory_read(const char *url, const void *body, size_t len,
 		return err_wrap(err, "%s is no ACME directory", url);
 	}
 	if (read_url(doc, "newNonce", JSON_REQUIRED, &d.new_nonce, err) == -1 ||
-	    read_url(doc, "newAccount", JSON_REQUIRED, &d.new_account, err) == -1 ||
+	    read_url(doc, "newAccount", JSON_REQUIRED, &d.new_account, err) ==
+	        -1 ||
 	    read_url(doc, "newOrder", JSON_REQUIRED, &d.new_order, err) == -1 ||
-	    read_url(doc, "revokeCert", JSON_OPTIONAL, &d.revoke_cert, err) == -1 ||
-	    read_url(doc, "keyChange", JSON_OPTIONAL, &d.key_change, err) == -1 ||
-	    read_url(doc, "renewalInfo", JSON_OPTIONAL, &d.renewal_info, err) == -1)
+	    read_url(doc, "revokeCert", JSON_OPTIONAL, &d.revoke_cert, err) ==
+	        -1 ||
+	    read_url(doc, "keyChange", JSON_OPTIONAL, &d.key_change, err) ==
+	        -1 ||
+	    read_url(doc, "renewalInfo", JSON_OPTIONAL, &d.renewal_info, err) ==
+	        -1)
 		goto out;
-	(void)json_get_object("directory", doc, "meta", JSON_OPTIONAL, &meta,
-	    NULL);
+	(void)json_get_object(
+	    "directory", doc, "meta", JSON_OPTIONAL, &meta, NULL);
 	if (meta)
 		read_meta(meta, &d);
 	d.url = xstrdup(url);
 	*out = d;
-	d = (struct directory){ .url = NULL };
+	d = (struct directory) { .url = NULL };
 	rc = 0;
 out:
 	directory_release(&d);
@@ -101,7 +106,7 @@ directory_release(struct directory *d)
 	free(d->terms);
 	strings_release(&d->profiles);
 	strings_release(&d->caa);
-	*d = (struct directory){ .url = NULL };
+	*d = (struct directory) { .url = NULL };
 }
 
 /* -- the flow that fetches it -- */
@@ -123,23 +128,22 @@ got_directory(void *self, const struct ask *ask, const struct answer *answer,
 	struct directory_fetch *f = self;
 
 	if (problem_check(ask->what, answer, err) == -1 ||
-	    directory_read(f->url, answer->body, answer->body_len,
-	    f->directory, err) == -1)
+	    directory_read(f->url, answer->body, answer->body_len, f->directory,
+	        err) == -1)
 		return FLOW_FAIL;
 	buf_put(&f->body, answer->body, answer->body_len);
 	return FLOW_NEXT;
 }
 
 void
-directory_fetch_init(struct directory_fetch *f, const char *url,
-    struct directory *directory)
+directory_fetch_init(
+    struct directory_fetch *f, const char *url, struct directory *directory)
 {
-	static const struct step steps[] = {
-		{ "directory", ask_directory, got_directory },
-		{ NULL, NULL, NULL }
-	};
+	static const struct step steps[] = { { "directory", ask_directory,
+		                                 got_directory },
+		{ NULL, NULL, NULL } };
 
-	*f = (struct directory_fetch){ .url = url, .directory = directory };
+	*f = (struct directory_fetch) { .url = url, .directory = directory };
 	flow_init(&f->flow, url, steps, SIZE_MAX, f);
 }
 

@@ -14,13 +14,13 @@
 struct err;
 
 struct directory {
-	char *url;			/* its own, as configured */
+	char *url; /* its own, as configured */
 	char *new_nonce, *new_account, *new_order;
-	char *revoke_cert, *key_change, *renewal_info;	/* or NULL */
-	char *terms;			/* termsOfService, or NULL */
+	char *revoke_cert, *key_change, *renewal_info; /* or NULL */
+	char *terms; /* termsOfService, or NULL */
 	bool eab_required;
-	struct strings profiles;	/* names offered; empty when none */
-	struct strings caa;		/* caaIdentities */
+	struct strings profiles; /* names offered; empty when none */
+	struct strings caa;      /* caaIdentities */
 };
 
 /* Every URL passes url_check_acme(). ERR_PROTOCOL naming the member. */
@@ -39,8 +39,8 @@ struct directory_fetch {
 	struct flow flow;
 };
 
-void directory_fetch_init(struct directory_fetch *f, const char *url,
-    struct directory *directory);
+void directory_fetch_init(
+    struct directory_fetch *f, const char *url, struct directory *directory);
 void directory_fetch_release(struct directory_fetch *f);
 
 #endif

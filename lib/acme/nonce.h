@@ -10,7 +10,8 @@
 enum { NONCE_MAX = 512, NONCE_POOL = 256 };
 
 struct nonces {
-	char *v[NONCE_POOL];	/* the newest last: it is the likeliest to be good */
+	char *
+	    v[NONCE_POOL]; /* the newest last: it is the likeliest to be good */
 	size_t n;
 };
 

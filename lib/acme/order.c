@@ -33,7 +33,7 @@ struct slot {
 	char *url;
 	struct authz authz;
 	bool read, presented;
-	const struct challenge *challenge;	/* chosen; into authz */
+	const struct challenge *challenge; /* chosen; into authz */
 };
 
 struct order {
@@ -43,22 +43,22 @@ struct order {
 	char *url;
 	enum status status;
 	char *finalize_url, *certificate_url;
-	struct err error;		/* the order's own "error" */
+	struct err error; /* the order's own "error" */
 	struct slot *slots;
 	size_t n_slots;
 	unsigned tried;
 	bool validation_failed;
 
-	bool resuming;			/* the journalled order is being asked */
+	bool resuming; /* the journalled order is being asked */
 	bool resumed;
-	char *new_order;		/* newOrder's payload */
-	char *finalize;			/* finalize's */
-	struct buf csr;			/* base64url */
+	char *new_order; /* newOrder's payload */
+	char *finalize;  /* finalize's */
+	struct buf csr;  /* base64url */
 	struct buf chain;
 
-	int64_t wait_ms;		/* before the next look */
-	bool reasons_asked;		/* authorizations of an invalid order */
-	bool reread;			/* finalize came too early: look again */
+	int64_t wait_ms;    /* before the next look */
+	bool reasons_asked; /* authorizations of an invalid order */
+	bool reread;        /* finalize came too early: look again */
 	bool reread_done;
 };
 
@@ -75,22 +75,23 @@ ordered(const struct order *o, const struct identifier *id)
 
 /* The identifiers must be those that were ordered (RFC 8555, 7.4). */
 static int
-check_identifiers(const struct order *o, const struct json *doc,
-    struct err *err)
+check_identifiers(
+    const struct order *o, const struct json *doc, struct err *err)
 {
 	const struct json *list, *item;
 	struct identifier id;
 	const char *value;
 
-	if (json_get_array("order", doc, "identifiers", JSON_REQUIRED, &list,
-	    err) == -1)
+	if (json_get_array(
+	        "order", doc, "identifiers", JSON_REQUIRED, &list, err) == -1)
 		return -1;
 	for (size_t i = 0; i < json_len(list); i++) {
 		if (!(item = json_object_at(list, i)))
 			return err_set(err, ERR_PROTOCOL,
 			    "order: an identifier is no object");
 		if (json_get_string("identifier", item, "value", JSON_REQUIRED,
-		    &value, err) == -1 || identifier_parse(value, &id, err) == -1)
+		        &value, err) == -1 ||
+		    identifier_parse(value, &id, err) == -1)
 			return -1;
 		if (!ordered(o, &id))
 			return err_set(err, ERR_PROTOCOL,
@@ -140,7 +141,7 @@ read_authorizations(struct order *o, const struct json *doc, struct err *err)
 	if (o->slots)
 		return 0;
 	if (json_get_array("order", doc, "authorizations", JSON_REQUIRED, &list,
-	    err) == -1)
+	        err) == -1)
 		return -1;
 	if (json_len(list) > 2 * (size_t)ORDER_NAMES_MAX)
 		return err_set(err, ERR_PROTOCOL,
@@ -163,8 +164,8 @@ read_status(const struct json *doc, enum status *out, struct err *err)
 {
 	const char *word;
 
-	if (json_get_string("order", doc, "status", JSON_REQUIRED, &word,
-	    err) == -1)
+	if (json_get_string(
+	        "order", doc, "status", JSON_REQUIRED, &word, err) == -1)
 		return -1;
 	if (status_parse(word, out) == -1 || *out > STATUS_INVALID)
 		return err_set(err, ERR_PROTOCOL,
@@ -181,11 +182,13 @@ read_members(struct order *o, const struct json *doc, struct err *err)
 	if (read_status(doc, &status, err) == -1 ||
 	    check_identifiers(o, doc, err) == -1 ||
 	    read_authorizations(o, doc, err) == -1 ||
-	    get_url(doc, "finalize", JSON_REQUIRED, &o->finalize_url, err) == -1 ||
-	    get_url(doc, "certificate", status == STATUS_VALID ? JSON_REQUIRED :
-	    JSON_OPTIONAL, &o->certificate_url, err) == -1 ||
-	    json_get_object("order", doc, "error", JSON_OPTIONAL, &problem,
-	    err) == -1)
+	    get_url(doc, "finalize", JSON_REQUIRED, &o->finalize_url, err) ==
+	        -1 ||
+	    get_url(doc, "certificate",
+	        status == STATUS_VALID ? JSON_REQUIRED : JSON_OPTIONAL,
+	        &o->certificate_url, err) == -1 ||
+	    json_get_object(
+	        "order", doc, "error", JSON_OPTIONAL, &problem, err) == -1)
 		return -1;
 	if (problem) {
 		err_clear(&o->error);
@@ -198,8 +201,8 @@ read_members(struct order *o, const struct json *doc, struct err *err)
 static int
 read_order(struct order *o, const struct answer *answer, struct err *err)
 {
-	struct json *doc = json_parse("order", answer->body, answer->body_len,
-	    err);
+	struct json *doc = json_parse(
+	    "order", answer->body, answer->body_len, err);
 	int rc = doc ? read_members(o, doc, err) : -1;
 
 	/* what a CA sends is its protocol, whoever noticed */
@@ -215,7 +218,8 @@ order_failed(const struct order *o, struct err *err)
 {
 	if (o->error.code == ERR_NONE)
 		return err_set(err, ERR_PROTOCOL,
-		    "the order has become invalid, and the CA does not say why");
+		    "the order has become invalid, and the CA does not say "
+		    "why");
 	*err = o->error;
 	return -1;
 }
@@ -239,8 +243,8 @@ wait_longer(struct order *o, const struct answer *answer, int64_t least)
 	int64_t said = answer->retry_after;
 
 	if (said >= 0)
-		o->wait_ms = 1000 * (said > RETRY_AFTER_MAX_S ?
-		    RETRY_AFTER_MAX_S : said);
+		o->wait_ms = 1000 *
+		    (said > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : said);
 	else
 		o->wait_ms += o->wait_ms / 2;
 	if (o->wait_ms < least)
@@ -260,7 +264,7 @@ ask_new_order(void *self, struct asks *asks, struct err *err)
 	(void)err;
 	ask = asks_add(asks, ASK_POST, o->resuming ? "order" : "newOrder");
 	ask->url = o->resuming ? o->spec->resume_url :
-	    o->spec->directory->new_order;
+	                         o->spec->directory->new_order;
 	ask->payload = o->resuming ? "" : o->new_order;
 	return 0;
 }
@@ -302,7 +306,8 @@ got_resumed(struct order *o, const struct answer *answer, struct err *err)
 		return problem_check("order", answer, err);
 	if (problem_check("order", answer, &why) == -1 ||
 	    read_order(o, answer, &why) == -1 || !worth_resuming(o)) {
-		log_info(o->spec->name, "the order begun earlier is of no use: %s",
+		log_info(o->spec->name,
+		    "the order begun earlier is of no use: %s",
 		    why.code ? why.text : status_name(o->status));
 		forget(o);
 		return FLOW_STAY;
@@ -325,8 +330,8 @@ got_new_order(void *self, const struct ask *ask, const struct answer *answer,
 	if (problem_check(ask->what, answer, err) == -1)
 		return FLOW_FAIL;
 	if (!answer->location)
-		return err_set(err, ERR_PROTOCOL,
-		    "newOrder: the answer has no Location");
+		return err_set(
+		    err, ERR_PROTOCOL, "newOrder: the answer has no Location");
 	if (url_check_acme("newOrder: Location", answer->location, err) == -1 ||
 	    read_order(o, answer, err) == -1)
 		return FLOW_FAIL;
@@ -396,8 +401,8 @@ choose(struct order *o, struct slot *slot, struct err *err)
 	struct buf offered = BUF_INIT;
 
 	for (size_t i = 0; i < o->spec->n_challenges; i++) {
-		slot->challenge = authz_challenge(&slot->authz,
-		    o->spec->challenges[i]);
+		slot->challenge = authz_challenge(
+		    &slot->authz, o->spec->challenges[i]);
 		if (slot->challenge) {
 			o->tried |= 1u << slot->challenge->type;
 			return 0;
@@ -427,7 +432,8 @@ got_authorization(void *self, const struct ask *ask,
 	slot->read = true;
 	if (!is_of_order(o, &slot->authz))
 		return err_set(err, ERR_PROTOCOL,
-		    "the CA wants an authorization for %s, which was not ordered",
+		    "the CA wants an authorization for %s, which was not "
+		    "ordered",
 		    slot->authz.identifier.value);
 	switch (slot->authz.status) {
 	case STATUS_VALID:
@@ -437,8 +443,8 @@ got_authorization(void *self, const struct ask *ask,
 		return choose(o, slot, err);
 	default:
 		o->validation_failed = true;
-		return authz_error(answer->body, answer->body_len,
-		    &slot->authz, err);
+		return authz_error(
+		    answer->body, answer->body_len, &slot->authz, err);
 	}
 }
 
@@ -558,7 +564,8 @@ ask_until_ready(void *self, struct asks *asks, struct err *err)
 	if (o->status != STATUS_PENDING)
 		return 0;
 	if (o->wait_ms == 0) {
-		log_info(o->spec->name, "waiting for the order to become ready");
+		log_info(
+		    o->spec->name, "waiting for the order to become ready");
 		o->wait_ms = LOOK_FIRST_MS;
 	}
 	ask_order(o, asks)->wake = true;
@@ -595,7 +602,8 @@ got_until_ready(void *self, const struct ask *ask, const struct answer *answer,
 		return FLOW_FAIL;
 	wait_longer(o, answer, LOOK_FIRST_MS);
 	return o->status == STATUS_PENDING || o->status == STATUS_INVALID ?
-	    FLOW_STAY : FLOW_NEXT;
+	    FLOW_STAY :
+	    FLOW_NEXT;
 }
 
 /* -- key, finalize, until-valid -- */
@@ -750,21 +758,18 @@ ask_install(void *self, struct asks *asks, struct err *err)
 
 enum { ROW_CLEANUP = 6 };
 
-static const struct step steps[] = {
-	{ "new-order", ask_new_order, got_new_order },
+static const struct step steps[] = { { "new-order", ask_new_order,
+	                                 got_new_order },
 	{ "journal", ask_journal, NULL },
 	{ "authorizations", ask_authorizations, got_authorization },
 	{ "present", ask_present, NULL },
 	{ "respond", ask_respond, got_respond },
 	{ "until-ready", ask_until_ready, got_until_ready },
 	[ROW_CLEANUP] = { "cleanup", ask_cleanup, NULL },
-	{ "key", ask_key, got_key },
-	{ "finalize", ask_finalize, got_finalize },
+	{ "key", ask_key, got_key }, { "finalize", ask_finalize, got_finalize },
 	{ "until-valid", ask_until_valid, got_until_valid },
 	{ "certificate", ask_certificate, got_certificate },
-	{ "install", ask_install, NULL },
-	{ NULL, NULL, NULL }
-};
+	{ "install", ask_install, NULL }, { NULL, NULL, NULL } };
 
 /* RFC 8555, 7.4: the identifiers, in the order they were given. */
 static char *
@@ -777,8 +782,8 @@ new_order_payload(const struct order_spec *spec)
 	for (size_t i = 0; i < spec->n_names; i++) {
 		struct json *id = json_new_object();
 
-		json_add_string(id, "type",
-		    identifier_type_name(spec->names[i].type));
+		json_add_string(
+		    id, "type", identifier_type_name(spec->names[i].type));
 		json_add_string(id, "value", spec->names[i].value);
 		json_append(list, id);
 	}
@@ -875,8 +880,8 @@ order_resumed(const struct order *o)
 }
 
 void
-order_challenge(const struct order *o, size_t index,
-    struct order_challenge *out)
+order_challenge(
+    const struct order *o, size_t index, struct order_challenge *out)
 {
 	const struct slot *slot = &o->slots[index];
 
@@ -884,6 +889,6 @@ order_challenge(const struct order *o, size_t index,
 	out->identifier = &slot->authz.identifier;
 	out->token = slot->challenge->token;
 	out->url = slot->challenge->url;
-	key_authorization(out->token, o->spec->thumbprint,
-	    out->key_authorization);
+	key_authorization(
+	    out->token, o->spec->thumbprint, out->key_authorization);
 }

@@ -38,17 +38,17 @@ struct flow;
 enum { ORDER_NAMES_MAX = 100 };
 
 struct order_spec {
-	const char *name;		/* for messages */
+	const char *name; /* for messages */
 	const struct directory *directory;
 	const struct identifier *names;
 	size_t n_names;
-	const char *thumbprint;		/* of the account key */
-	const enum challenge_type *challenges;	/* wanted, best first */
+	const char *thumbprint;                /* of the account key */
+	const enum challenge_type *challenges; /* wanted, best first */
 	size_t n_challenges;
-	const char *resume_url;		/* journalled order, or NULL */
-	bool resume_key;		/* ... and its key is there too */
-	bool must_staple;		/* what the CSR will ask for */
-	const char *replaces;		/* CertID of the predecessor (RFC 9773,
+	const char *resume_url; /* journalled order, or NULL */
+	bool resume_key;        /* ... and its key is there too */
+	bool must_staple;       /* what the CSR will ask for */
+	const char *replaces;   /* CertID of the predecessor (RFC 9773,
 					 * 5), or NULL */
 };
 
@@ -76,8 +76,8 @@ struct order_challenge {
 	char key_authorization[KEY_AUTHORIZATION_MAX];
 };
 
-void order_challenge(const struct order *o, size_t index,
-    struct order_challenge *out);
+void order_challenge(
+    const struct order *o, size_t index, struct order_challenge *out);
 
 /* Which challenge types were tried, as a bit set of 1 << type. */
 unsigned order_tried(const struct order *o);

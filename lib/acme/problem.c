@@ -18,7 +18,7 @@ enum { DETAIL_MAX = 400, SUBPROBLEMS_SHOWN = 5 };
 static const struct known {
 	const char *type;
 	enum err_code code;
-	const char *hint;	/* what to do, or NULL */
+	const char *hint; /* what to do, or NULL */
 } known[] = {
 	{ "accountDoesNotExist", ERR_PERMISSION,
 	    "autocert-register makes an account" },
@@ -88,17 +88,18 @@ add_subproblems(const struct json *problem, struct buf *text)
 	const struct json *list = NULL, *o, *id;
 	size_t n;
 
-	(void)json_get_array("problem", problem, "subproblems", JSON_OPTIONAL,
-	    &list, NULL);
+	(void)json_get_array(
+	    "problem", problem, "subproblems", JSON_OPTIONAL, &list, NULL);
 	n = list ? json_len(list) : 0;
 	for (size_t i = 0; i < n && i < SUBPROBLEMS_SHOWN; i++) {
 		if (!(o = json_object_at(list, i)))
 			continue;
 		id = NULL;
-		(void)json_get_object("subproblem", o, "identifier",
-		    JSON_OPTIONAL, &id, NULL);
-		buf_printf(text, "; %.255s: %.*s", id ? member(id, "value") : "",
-		    (int)DETAIL_MAX, member(o, "detail"));
+		(void)json_get_object(
+		    "subproblem", o, "identifier", JSON_OPTIONAL, &id, NULL);
+		buf_printf(text, "; %.255s: %.*s",
+		    id ? member(id, "value") : "", (int)DETAIL_MAX,
+		    member(o, "detail"));
 	}
 	if (n > SUBPROBLEMS_SHOWN)
 		buf_printf(text, "; and %zu more", n - SUBPROBLEMS_SHOWN);
@@ -151,12 +152,14 @@ problem_check(const char *what, const struct answer *answer, struct err *err)
 		return 0;
 	if (status >= 300 && status <= 399)
 		return err_set(err, ERR_PROTOCOL,
-		    "%s: the CA redirects to %.255s, and redirects are not followed",
+		    "%s: the CA redirects to %.255s, and redirects are not "
+		    "followed",
 		    what, answer->location ? answer->location : "nowhere");
 	doc = json_parse(what, answer->body, answer->body_len, NULL);
 	if (!doc) {
 		err_set(err, code_of_status(status),
-		    "%s: the CA answered HTTP status %d without a problem document",
+		    "%s: the CA answered HTTP status %d without a problem "
+		    "document",
 		    what, status);
 		if (err)
 			err->http = status;

@@ -20,8 +20,8 @@ struct json;
  * "what: the CA says TYPE: DETAIL; NAME: SUBPROBLEM...".  err->http and, for
  * ACME's own types, err->type are set.
  */
-int problem_check(const char *what, const struct answer *answer,
-    struct err *err);
+int
+problem_check(const char *what, const struct answer *answer, struct err *err);
 
 /* The same from a problem object inside another: a challenge's "error". */
 int problem_read(const char *what, const struct json *problem, struct err *err);

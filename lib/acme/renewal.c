@@ -12,9 +12,9 @@
 #include "base/url.h"
 
 enum {
-	RETRY_MIN_S = 60,		/* RFC 9773, 4.3.3: clamp what is said */
+	RETRY_MIN_S = 60, /* RFC 9773, 4.3.3: clamp what is said */
 	RETRY_MAX_S = 24 * 3600,
-	RETRY_ABSENT_S = 6 * 3600,	/* ... and six hours without a word */
+	RETRY_ABSENT_S = 6 * 3600, /* ... and six hours without a word */
 	WINDOW_MIN_S = 2
 };
 
@@ -27,8 +27,8 @@ get_time(const struct json *o, const char *member, time_t *out)
 	const char *text = NULL;
 
 	if (json_get_string("renewal information", o, member, JSON_OPTIONAL,
-	    &text, NULL) == -1 || !text ||
-	    date_parse(text, strlen(text), out, NULL) == -1 ||
+	        &text, NULL) == -1 ||
+	    !text || date_parse(text, strlen(text), out, NULL) == -1 ||
 	    *out == YEAR_ONE)
 		return -1;
 	return 0;
@@ -40,8 +40,8 @@ get_window(const struct json *doc, time_t *start, time_t *end)
 	const struct json *window = NULL;
 
 	if (json_get_object("renewal information", doc, "suggestedWindow",
-	    JSON_OPTIONAL, &window, NULL) == -1 || !window ||
-	    get_time(window, "start", start) == -1 ||
+	        JSON_OPTIONAL, &window, NULL) == -1 ||
+	    !window || get_time(window, "start", start) == -1 ||
 	    get_time(window, "end", end) == -1)
 		return -1;
 	if (*end <= *start)
@@ -64,7 +64,8 @@ get_explanation(const struct json *doc, struct renewal *r)
 	(void)json_get_string("renewal information", doc, "explanationURL",
 	    JSON_OPTIONAL, &text, NULL);
 	if (!text || url_parse("explanationURL", text, &url, NULL) == -1 ||
-	    (strcmp(url.scheme, "https") != 0 && strcmp(url.scheme, "http") != 0))
+	    (strcmp(url.scheme, "https") != 0 &&
+	        strcmp(url.scheme, "http") != 0))
 		return;
 	if (fmt_fit(r->explanation, sizeof(r->explanation), "%s", text) == -1)
 		r->explanation[0] = '\0';
@@ -125,8 +126,8 @@ get_text(const struct json *o, const char *member, char *out, size_t size)
 {
 	const char *text = NULL;
 
-	(void)json_get_string("renewal_info", o, member, JSON_OPTIONAL, &text,
-	    NULL);
+	(void)json_get_string(
+	    "renewal_info", o, member, JSON_OPTIONAL, &text, NULL);
 	if (!text || fmt_fit(out, size, "%s", text) == -1)
 		*out = '\0';
 }
@@ -136,13 +137,13 @@ renewal_load(const struct json *meta, struct renewal *r)
 {
 	const struct json *data = NULL, *o = NULL;
 
-	*r = (struct renewal){ .known = false };
+	*r = (struct renewal) { .known = false };
 	if (meta)
 		(void)json_get_object("metadata", meta, "issuer_data",
 		    JSON_OPTIONAL, &data, NULL);
 	if (data)
-		(void)json_get_object("metadata", data, "renewal_info",
-		    JSON_OPTIONAL, &o, NULL);
+		(void)json_get_object(
+		    "metadata", data, "renewal_info", JSON_OPTIONAL, &o, NULL);
 	if (!o)
 		return;
 	r->known = get_window(o, &r->start, &r->end) == 0;
@@ -174,8 +175,8 @@ renewal_save(const struct renewal *r)
 	json_add_string(o, "_uniqueIdentifier", r->cert_id);
 	json_add_string(o, "_retryAfter", date_format(r->retry_at, date));
 	if (r->selected)
-		json_add_string(o, "_selectedTime",
-		    date_format(r->selected, date));
+		json_add_string(
+		    o, "_selectedTime", date_format(r->selected, date));
 	return o;
 }
 
@@ -208,12 +209,11 @@ void
 renewal_fetch_init(struct renewal_fetch *f, const char *name,
     const char *renewal_info_url, const char *cert_id)
 {
-	static const struct step steps[] = {
-		{ "renewal-info", ask_renewal, got_renewal },
-		{ NULL, NULL, NULL }
-	};
+	static const struct step steps[] = { { "renewal-info", ask_renewal,
+		                                 got_renewal },
+		{ NULL, NULL, NULL } };
 
-	*f = (struct renewal_fetch){ .retry_after = -1 };
+	*f = (struct renewal_fetch) { .retry_after = -1 };
 	f->url = xasprintf("%s%s%s", renewal_info_url,
 	    renewal_info_url[strlen(renewal_info_url) - 1] == '/' ? "" : "/",
 	    cert_id);

@@ -21,12 +21,12 @@ struct err;
 struct json;
 
 struct renewal {
-	bool known;			/* the window below is the CA's */
-	time_t start, end;		/* suggestedWindow; end is after start */
-	time_t selected;		/* chosen once in it; 0: not yet */
-	time_t retry_at;		/* ask again from then on; 0: now */
-	char cert_id[160];		/* RFC 9773, 4.1, or "" */
-	char explanation[512];		/* explanationURL, checked, or "" */
+	bool known;            /* the window below is the CA's */
+	time_t start, end;     /* suggestedWindow; end is after start */
+	time_t selected;       /* chosen once in it; 0: not yet */
+	time_t retry_at;       /* ask again from then on; 0: now */
+	char cert_id[160];     /* RFC 9773, 4.1, or "" */
+	char explanation[512]; /* explanationURL, checked, or "" */
 };
 
 /*

@@ -19,17 +19,23 @@
 #include <stddef.h>
 
 struct buf {
-	unsigned char *data;	/* NULL while empty and never written */
+	unsigned char *data; /* NULL while empty and never written */
 	size_t len;
 	size_t cap;
-	size_t max;		/* ceiling in bytes; 0 means BUF_MAX */
+	size_t max; /* ceiling in bytes; 0 means BUF_MAX */
 	bool secret;
 };
 
 enum { BUF_MAX = 16 * 1024 * 1024 };
 
-#define BUF_INIT { .data = NULL }
-#define BUF_SECRET { .secret = true }
+#define BUF_INIT                                                               \
+	{                                                                      \
+		.data = NULL                                                   \
+	}
+#define BUF_SECRET                                                             \
+	{                                                                      \
+		.secret = true                                                 \
+	}
 
 /* -1 when the ceiling would be passed; the buf is then unchanged. */
 int buf_add(struct buf *b, const void *data, size_t len)
@@ -43,8 +49,8 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 /* The bytes as text; "" when empty. Borrowed until the buf changes. */
 const char *buf_str(const struct buf *b);
-void buf_clear(struct buf *b);		/* len 0; wipes a secret */
-void buf_release(struct buf *b);	/* frees; wipes a secret */
+void buf_clear(struct buf *b);   /* len 0; wipes a secret */
+void buf_release(struct buf *b); /* frees; wipes a secret */
 
 /* A list of strings that owns its members. */
 struct strings {
@@ -54,12 +60,12 @@ struct strings {
 
 void strings_add(struct strings *s, const char *text);
 bool strings_have(const struct strings *s, const char *text);
-void strings_sort(struct strings *s);	/* bytewise */
+void strings_sort(struct strings *s); /* bytewise */
 void strings_release(struct strings *s);
 
 void *xmalloc(size_t n);
 void *xcalloc(size_t n, size_t size);
-void *xrealloc(void *p, size_t n, size_t size);	/* n * size, checked */
+void *xrealloc(void *p, size_t n, size_t size); /* n * size, checked */
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -11,7 +11,7 @@ enum {
 	HOUR = 3600,
 	DAY = 24 * HOUR,
 	YEAR_MAX = 9999,
-	DAYS_TO_1970 = 719162	/* from 0001-01-01 */
+	DAYS_TO_1970 = 719162 /* from 0001-01-01 */
 };
 
 /* What is written: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z. */
@@ -93,8 +93,8 @@ parts_time(const struct parts *p, int offset, time_t *sec)
 
 	if (p->day > days_in_month(p->year, p->month))
 		return -1;
-	t = (int64_t)days_from_civil(p->year, p->month, p->day) * DAY +
-	    second - offset;
+	t = (int64_t)days_from_civil(p->year, p->month, p->day) * DAY + second -
+	    offset;
 	if (p->second == 60 && t-- % DAY != 0)
 		return -1;
 	*sec = (time_t)t;
@@ -112,12 +112,11 @@ static const char *const days_long[] = { "Monday", "Tuesday", "Wednesday",
 
 /* A field of a form: so many digits with a range, or one of a list of names. */
 static const struct field {
-	char letter, pad;		/* pad may stand for a leading zero */
+	char letter, pad; /* pad may stand for a leading zero */
 	int width, min, max;
 	size_t at;
 	const char *const *names;
-} fields[] = {
-	{ 'Y', 0, 4, 1, YEAR_MAX, offsetof(struct parts, year), NULL },
+} fields[] = { { 'Y', 0, 4, 1, YEAR_MAX, offsetof(struct parts, year), NULL },
 	{ 'y', 0, 2, 0, 99, offsetof(struct parts, year), NULL },
 	{ 'm', 0, 2, 1, 12, offsetof(struct parts, month), NULL },
 	{ 'd', 0, 2, 1, 31, offsetof(struct parts, day), NULL },
@@ -128,8 +127,7 @@ static const struct field {
 	{ 'b', 0, 0, 0, 0, offsetof(struct parts, month), months },
 	{ 'a', 0, 0, 0, 0, offsetof(struct parts, weekday), days_short },
 	{ 'A', 0, 0, 0, 0, offsetof(struct parts, weekday), days_long },
-	{ 0, 0, 0, 0, 0, 0, NULL }
-};
+	{ 0, 0, 0, 0, 0, 0, NULL } };
 
 static bool
 next_is_digit(const struct text *in)
@@ -191,7 +189,7 @@ take_field(struct text *in, char letter, struct parts *p)
 		;
 	out = (int *)(void *)((char *)p + f->at);
 	return f->names ? take_name(in, f->names, out) :
-			  take_number(in, f, out);
+	                  take_number(in, f, out);
 }
 
 /* Reads what form says, letters behind '%' as in strptime(3). */
@@ -200,7 +198,7 @@ take_form(struct text *in, const char *form, struct parts *p)
 {
 	for (; *form; form++) {
 		if (*form == '%' ? !take_field(in, *++form, p) :
-				   !take(in, *form))
+		                   !take(in, *form))
 			return false;
 	}
 	return true;
@@ -283,9 +281,9 @@ static int
 parse_http(const char *text, size_t len, time_t now, time_t *sec)
 {
 	static const char *const forms[] = {
-		"%a, %d %b %Y %H:%M:%S GMT",	/* IMF-fixdate */
-		"%A, %d-%b-%y %H:%M:%S GMT",	/* RFC 850 */
-		"%a %b %e %H:%M:%S %Y",		/* asctime() */
+		"%a, %d %b %Y %H:%M:%S GMT", /* IMF-fixdate */
+		"%A, %d-%b-%y %H:%M:%S GMT", /* RFC 850 */
+		"%a %b %e %H:%M:%S %Y",      /* asctime() */
 	};
 	size_t i;
 
@@ -296,7 +294,7 @@ parse_http(const char *text, size_t len, time_t now, time_t *sec)
 		if (!take_form(&in, forms[i], &p) || in.at != in.end)
 			continue;
 		return strstr(forms[i], "%y") ? two_digit_time(&p, now, sec) :
-						parts_time(&p, 0, sec);
+		                                parts_time(&p, 0, sec);
 	}
 	return -1;
 }
@@ -365,8 +363,8 @@ date_format_nano(time_t t, long nsec, char out[DATE_MAX])
 
 	civil_from_days((int)(sec / DAY) - DAYS_TO_1970, &p);
 	if (nsec > 0 && nsec < NSEC) {
-		n = (size_t)snprintf(fraction, sizeof(fraction), ".%09ld",
-		    nsec);
+		n = (size_t)snprintf(
+		    fraction, sizeof(fraction), ".%09ld", nsec);
 		while (fraction[n - 1] == '0')
 			fraction[--n] = '\0';
 	}

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <time.h>
 
-enum { DATE_MAX = 40 };	/* longest text we write, NUL included */
+enum { DATE_MAX = 40 }; /* longest text we write, NUL included */
 
 /* RFC 3339 with optional fraction and Z or an offset; years 0001 to 9999.
  * 0 or -1. nsec may be NULL. */

@@ -11,7 +11,7 @@
  * last group that is not full (RFC 4648, 4 and 5; RFC 7515, 2). */
 struct base64 {
 	const char *letters;
-	bool padded;		/* and white space is skipped */
+	bool padded; /* and white space is skipped */
 };
 
 static const struct base64 plain = {
@@ -27,8 +27,8 @@ static const struct base64 url = {
 
 /* One to three bytes into four letters or fewer. */
 static size_t
-encode_group(const struct base64 *as, const unsigned char *in, size_t n,
-    char out[4])
+encode_group(
+    const struct base64 *as, const unsigned char *in, size_t n, char out[4])
 {
 	uint32_t bits = (uint32_t)in[0] << 16;
 	size_t i;
@@ -76,9 +76,9 @@ b64_encode(const void *data, size_t len, struct buf *out)
 
 struct decoder {
 	const struct base64 *as;
-	uint32_t bits;		/* of the group so far */
-	size_t n;		/* letters in it */
-	size_t pads;		/* "=" seen */
+	uint32_t bits; /* of the group so far */
+	size_t n;      /* letters in it */
+	size_t pads;   /* "=" seen */
 	struct buf out;
 };
 
@@ -145,9 +145,8 @@ decode_all(struct decoder *d, const char *text, size_t len)
 static int
 decode(const struct base64 *as, const char *text, size_t len, struct buf *out)
 {
-	struct decoder d = {
-		.as = as, .out = { .max = out->max, .secret = out->secret }
-	};
+	struct decoder d = { .as = as,
+		.out = { .max = out->max, .secret = out->secret } };
 	int rc = decode_all(&d, text, len);
 
 	if (rc == 0)

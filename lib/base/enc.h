@@ -14,14 +14,15 @@
 struct buf;
 
 void b64url_encode(const void *data, size_t len, struct buf *out);
-int b64url_decode(const char *text, size_t len, struct buf *out);	/* 0, or -1 and out unchanged */
+int b64url_decode(const char *text, size_t len,
+    struct buf *out); /* 0, or -1 and out unchanged */
 
 /* Plain alphabet with padding (RFC 4648, 4). White space between is skipped
  * when decoding: people fold these values over lines. */
 void b64_encode(const void *data, size_t len, struct buf *out);
 int b64_decode(const char *text, size_t len, struct buf *out);
 
-void hex_encode(const void *data, size_t len, struct buf *out);	/* lower case */
+void hex_encode(const void *data, size_t len, struct buf *out); /* lower case */
 
 uint32_t fnv1a32(const void *data, size_t len);
 

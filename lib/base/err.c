@@ -15,17 +15,11 @@
 static const struct utf8 {
 	unsigned char first, last, low, high;
 	size_t len;
-} utf8[] = {
-	{ 0xc2, 0xc2, 0xa0, 0xbf, 2 },
-	{ 0xc3, 0xdf, 0x80, 0xbf, 2 },
-	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-	{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-	{ 0xed, 0xed, 0x80, 0x9f, 3 },
-	{ 0xee, 0xef, 0x80, 0xbf, 3 },
-	{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-	{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-	{ 0xf4, 0xf4, 0x80, 0x8f, 4 }
-};
+} utf8[] = { { 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 },
+	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+	{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+	{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+	{ 0xf4, 0xf4, 0x80, 0x8f, 4 } };
 
 static bool
 continues(unsigned char c)
@@ -110,18 +104,17 @@ format(char text[ERR_TEXT_MAX], const char *fmt, va_list ap)
 /* text is complete before err is touched: the arguments that made it may
  * point into err. */
 static int
-fill(struct err *err, enum err_code code, int sys,
-    const char text[ERR_TEXT_MAX])
+fill(
+    struct err *err, enum err_code code, int sys, const char text[ERR_TEXT_MAX])
 {
 	if (!err)
 		return -1;
-	*err = (struct err){ .code = code, .sys = sys };
+	*err = (struct err) { .code = code, .sys = sys };
 	memcpy(err->text, text, strlen(text) + 1);
 	return -1;
 }
 
-int
-(err_set)(struct err *err, enum err_code code, const char *fmt, ...)
+int(err_set)(struct err *err, enum err_code code, const char *fmt, ...)
 {
 	char text[ERR_TEXT_MAX];
 	va_list ap;
@@ -142,8 +135,7 @@ join(char text[ERR_TEXT_MAX], const char *a, const char *b)
 	memcpy(text, joined.text, ERR_TEXT_MAX);
 }
 
-int
-(err_sys)(struct err *err, enum err_code code, const char *fmt, ...)
+int(err_sys)(struct err *err, enum err_code code, const char *fmt, ...)
 {
 	int sys = errno;
 	char what[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
@@ -158,8 +150,7 @@ int
 	return -1;
 }
 
-int
-(err_wrap)(struct err *err, const char *fmt, ...)
+int(err_wrap)(struct err *err, const char *fmt, ...)
 {
 	char what[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
 	va_list ap;
@@ -174,8 +165,7 @@ int
 	return -1;
 }
 
-int
-(err_bug)(struct err *err, const char *fmt, ...)
+int(err_bug)(struct err *err, const char *fmt, ...)
 {
 	char what[ERR_TEXT_MAX], text[ERR_TEXT_MAX];
 	va_list ap;
@@ -196,11 +186,10 @@ err_clear(struct err *err)
 /* -- batches -- */
 
 /* From what mends itself to what a person must mend. */
-static const enum err_code severity[] = {
-	ERR_NONE, ERR_EXISTS, ERR_LATER, ERR_UNAVAILABLE, ERR_HOOK,
-	ERR_REVOKED, ERR_ABSENT, ERR_DATA, ERR_PROTOCOL, ERR_PERMISSION,
-	ERR_CONFIG, ERR_USAGE, ERR_IO, ERR_SOFTWARE
-};
+static const enum err_code severity[] = { ERR_NONE, ERR_EXISTS, ERR_LATER,
+	ERR_UNAVAILABLE, ERR_HOOK, ERR_REVOKED, ERR_ABSENT, ERR_DATA,
+	ERR_PROTOCOL, ERR_PERMISSION, ERR_CONFIG, ERR_USAGE, ERR_IO,
+	ERR_SOFTWARE };
 
 /* A code that the table lacks is a bug of ours: worse than all. */
 static size_t

@@ -22,34 +22,38 @@
 
 enum err_code {
 	ERR_NONE = 0,
-	ERR_PARTIAL = 3,	/* some of a batch failed, others did not */
-	ERR_EXISTS = 60,	/* internal: an if-absent or if-match put lost */
-	ERR_USAGE = 64,		/* command line */
-	ERR_DATA = 65,		/* a CSR, certificate or answer is unusable */
-	ERR_ABSENT = 66,	/* no such file, object or account */
-	ERR_UNAVAILABLE = 69,	/* CA or network down */
-	ERR_SOFTWARE = 70,	/* our bug, or a library's */
-	ERR_IO = 74,		/* reading or writing the store failed */
-	ERR_LATER = 75,		/* rate limit, back-off, lock held */
-	ERR_PROTOCOL = 76,	/* the CA refused, or broke the protocol */
-	ERR_PERMISSION = 77,	/* file modes, terms of service, EAB, account */
-	ERR_CONFIG = 78,	/* configuration or a trust input */
-	ERR_HOOK = 81,		/* files are safe, a hook failed */
-	ERR_REVOKED = 82	/* revoked */
+	ERR_PARTIAL = 3,      /* some of a batch failed, others did not */
+	ERR_EXISTS = 60,      /* internal: an if-absent or if-match put lost */
+	ERR_USAGE = 64,       /* command line */
+	ERR_DATA = 65,        /* a CSR, certificate or answer is unusable */
+	ERR_ABSENT = 66,      /* no such file, object or account */
+	ERR_UNAVAILABLE = 69, /* CA or network down */
+	ERR_SOFTWARE = 70,    /* our bug, or a library's */
+	ERR_IO = 74,          /* reading or writing the store failed */
+	ERR_LATER = 75,       /* rate limit, back-off, lock held */
+	ERR_PROTOCOL = 76,    /* the CA refused, or broke the protocol */
+	ERR_PERMISSION = 77,  /* file modes, terms of service, EAB, account */
+	ERR_CONFIG = 78,      /* configuration or a trust input */
+	ERR_HOOK = 81,        /* files are safe, a hook failed */
+	ERR_REVOKED = 82      /* revoked */
 };
 
 enum { ERR_TEXT_MAX = 1024, ERR_TYPE_MAX = 64 };
 
 struct err {
 	enum err_code code;
-	int sys;			/* errno, or 0 */
-	int http;			/* HTTP status of the answer, or 0 */
-	time_t retry_at;		/* wall clock; with ERR_LATER, or 0 */
-	char type[ERR_TYPE_MAX];	/* ACME problem type without its URN prefix, or "" */
-	char text[ERR_TEXT_MAX];	/* one line, no newline, printable */
+	int sys;         /* errno, or 0 */
+	int http;        /* HTTP status of the answer, or 0 */
+	time_t retry_at; /* wall clock; with ERR_LATER, or 0 */
+	char type
+	    [ERR_TYPE_MAX]; /* ACME problem type without its URN prefix, or "" */
+	char text[ERR_TEXT_MAX]; /* one line, no newline, printable */
 };
 
-#define ERR_INIT { .code = ERR_NONE }
+#define ERR_INIT                                                               \
+	{                                                                      \
+		.code = ERR_NONE                                               \
+	}
 
 /*
  * Fills err with a code and a sentence.  Always returns -1, so that a caller

@@ -128,8 +128,7 @@ read_some(int fd, unsigned char *chunk)
 
 /* To the end, whatever fstat() said: the file may be growing. */
 static int
-read_all(int fd, const char *path, size_t max, struct buf *out,
-    struct err *err)
+read_all(int fd, const char *path, size_t max, struct buf *out, struct err *err)
 {
 	unsigned char chunk[CHUNK];
 	ssize_t n;
@@ -140,8 +139,8 @@ read_all(int fd, const char *path, size_t max, struct buf *out,
 			rc = fail_read("read", path, err);
 		else if ((size_t)n > max - out->len ||
 		    buf_add(out, chunk, (size_t)n) == -1)
-			rc = err_set(err, ERR_DATA,
-			    "%s: larger than %zu bytes", path, max);
+			rc = err_set(err, ERR_DATA, "%s: larger than %zu bytes",
+			    path, max);
 	}
 	if (out->secret)
 		explicit_bzero(chunk, sizeof(chunk));
@@ -153,16 +152,16 @@ static int
 open_to_read(int dirfd, const char *path, int flags, struct err *err)
 {
 	int follow = flags & FILE_FOLLOW ? 0 : O_NOFOLLOW;
-	int fd = openat(dirfd, path,
-	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | follow);
+	int fd = openat(
+	    dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | follow);
 
 	if (fd != -1)
 		return fd;
-	if (errno == ENXIO)		/* a socket */
+	if (errno == ENXIO) /* a socket */
 		return err_set(err, ERR_DATA, "%s: not a regular file", path);
 	if (errno == ELOOP && follow)
-		return fail_read("open, not following symbolic links,", path,
-		    err);
+		return fail_read(
+		    "open, not following symbolic links,", path, err);
 	return fail_read("open", path, err);
 }
 
@@ -231,8 +230,9 @@ open_temp(struct file_draft *t, mode_t mode, struct err *err)
 	for (i = 0; i < TRIES_MAX; i++) {
 		if (name_temp(t) == -1)
 			break;
-		fd = openat(t->parent, t->temp, O_WRONLY | O_CREAT | O_EXCL |
-		    O_NOFOLLOW | O_CLOEXEC, mode & 0600);
+		fd = openat(t->parent, t->temp,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		    mode & 0600);
 		if (fd != -1)
 			return fd;
 		if (errno != EEXIST)
@@ -285,8 +285,8 @@ fill_temp(const struct file_draft *t, int fd, const void *data, size_t len,
 static int
 name_new(const struct file_draft *t)
 {
-	if (renameat2(t->parent, t->temp, t->parent, t->name,
-	    RENAME_NOREPLACE) == 0)
+	if (renameat2(
+	        t->parent, t->temp, t->parent, t->name, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
@@ -346,8 +346,8 @@ file_draft(int dirfd, const char *path, const void *data, size_t len,
 }
 
 int
-file_draft_place(struct file_draft *draft, enum file_write_how how,
-    struct err *err)
+file_draft_place(
+    struct file_draft *draft, enum file_write_how how, struct err *err)
 {
 	int rc = 0;
 
@@ -497,8 +497,8 @@ remove_folder(int dirfd, const char *name, int depth)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC);
+	fd = openat(
+	    dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1 || empty_fd(fd, depth) == -1)
 		return -1;
 	return unlinkat(dirfd, name, AT_REMOVEDIR);
@@ -513,11 +513,11 @@ remove_in(int dirfd, const char *name, int depth)
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	sys = errno;
-	if (sys != EISDIR && sys != EPERM)	/* POSIX says EPERM */
+	if (sys != EISDIR && sys != EPERM) /* POSIX says EPERM */
 		return -1;
 	if (remove_folder(dirfd, name, depth) == 0 || errno == ENOENT)
 		return 0;
-	if (errno == ENOTDIR)			/* an EPERM of another kind */
+	if (errno == ENOTDIR) /* an EPERM of another kind */
 		errno = sys;
 	return -1;
 }

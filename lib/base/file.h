@@ -22,8 +22,8 @@ struct buf;
 struct err;
 
 enum file_read_flags {
-	FILE_FOLLOW = 1,	/* the last component may be a symbolic link */
-	FILE_PRIVATE = 2	/* ERR_PERMISSION if group or others can read it */
+	FILE_FOLLOW = 1, /* the last component may be a symbolic link */
+	FILE_PRIVATE = 2 /* ERR_PERMISSION if group or others can read it */
 };
 
 /*
@@ -34,8 +34,8 @@ int file_read(int dirfd, const char *path, size_t max, int flags,
     struct buf *out, struct err *err);
 
 enum file_write_how {
-	FILE_REPLACE,		/* there or not */
-	FILE_NEW		/* only if absent, else ERR_EXISTS */
+	FILE_REPLACE, /* there or not */
+	FILE_NEW      /* only if absent, else ERR_EXISTS */
 };
 
 /* Atomic and durable as above.  mode is the final mode, umask or not. */
@@ -44,7 +44,7 @@ int file_write(int dirfd, const char *path, const void *data, size_t len,
 
 /* Whose a file is and who may have it; -1 for uid or gid: as it comes. */
 struct file_access {
-	mode_t mode;		/* final, umask or not */
+	mode_t mode; /* final, umask or not */
 	uid_t uid;
 	gid_t gid;
 };
@@ -56,18 +56,17 @@ struct file_access {
  * borrowed.  A draft ends by being placed or dropped.
  */
 struct file_draft {
-	int parent;			/* the folder */
-	const char *path;		/* for messages */
-	const char *name;		/* the final name in it */
-	char temp[NAME_MAX + 1];	/* the name until then */
+	int parent;              /* the folder */
+	const char *path;        /* for messages */
+	const char *name;        /* the final name in it */
+	char temp[NAME_MAX + 1]; /* the name until then */
 };
 
 int file_draft(int dirfd, const char *path, const void *data, size_t len,
-    const struct file_access *access, struct file_draft *out,
-    struct err *err);
+    const struct file_access *access, struct file_draft *out, struct err *err);
 /* Gives it its name, durably.  The draft has ended also when this fails. */
-int file_draft_place(struct file_draft *draft, enum file_write_how how,
-    struct err *err);
+int file_draft_place(
+    struct file_draft *draft, enum file_write_how how, struct err *err);
 void file_draft_drop(struct file_draft *draft);
 
 /* write(2) until all is written; -1 and errno. */

@@ -31,10 +31,10 @@
 #include "base/err.h"
 
 enum ask_kind {
-	ASK_GET,	/* unsigned GET of url */
-	ASK_POST,	/* signed by the account key, kid = account URL */
-	ASK_POST_JWK,	/* signed by the account key, with the key itself */
-	ASK_LOCAL	/* something of this machine: see local */
+	ASK_GET,      /* unsigned GET of url */
+	ASK_POST,     /* signed by the account key, kid = account URL */
+	ASK_POST_JWK, /* signed by the account key, with the key itself */
+	ASK_LOCAL     /* something of this machine: see local */
 };
 
 /*
@@ -43,34 +43,34 @@ enum ask_kind {
  */
 enum ask_local {
 	LOCAL_NONE,
-	LOCAL_JOURNAL,	/* make the order's URL durable */
-	LOCAL_KEY,	/* make the leaf key durable; answer body: CSR in DER */
-	LOCAL_PRESENT,	/* make challenge `index` true */
-	LOCAL_CLEANUP,	/* withdraw challenge `index` */
-	LOCAL_INSTALL,	/* commit key, chain and metadata */
-	LOCAL_SAVE	/* make an account durable */
+	LOCAL_JOURNAL, /* make the order's URL durable */
+	LOCAL_KEY,     /* make the leaf key durable; answer body: CSR in DER */
+	LOCAL_PRESENT, /* make challenge `index` true */
+	LOCAL_CLEANUP, /* withdraw challenge `index` */
+	LOCAL_INSTALL, /* commit key, chain and metadata */
+	LOCAL_SAVE     /* make an account durable */
 };
 
 struct ask {
 	enum ask_kind kind;
 	enum ask_local local;
 	const char *url;
-	const char *payload;	/* POST: JSON text, or "" for POST-as-GET */
-	const char *accept;	/* media type wanted, or NULL */
-	const char *what;	/* for messages: "newOrder", "finalize" */
-	size_t index;		/* the owner's own: which authorization */
-	size_t body_max;	/* cap on the answer's body; 0 means 64 KiB */
-	int64_t delay_ms;	/* not before so much time has gone by */
-	bool wake;		/* a validation seen by the responder ends the delay */
+	const char *payload; /* POST: JSON text, or "" for POST-as-GET */
+	const char *accept;  /* media type wanted, or NULL */
+	const char *what;    /* for messages: "newOrder", "finalize" */
+	size_t index;        /* the owner's own: which authorization */
+	size_t body_max;     /* cap on the answer's body; 0 means 64 KiB */
+	int64_t delay_ms;    /* not before so much time has gone by */
+	bool wake; /* a validation seen by the responder ends the delay */
 };
 
 struct answer {
-	int status;			/* HTTP status; 200 for a local success */
-	const char *location;		/* header values, or NULL */
+	int status;           /* HTTP status; 200 for a local success */
+	const char *location; /* header values, or NULL */
 	const char *content_type;
-	const char *link_alternate;	/* reserved for chain selection */
-	int64_t retry_after;		/* seconds, or -1 */
-	bool repeated;			/* sent more than once: an earlier one
+	const char *link_alternate; /* reserved for chain selection */
+	int64_t retry_after;        /* seconds, or -1 */
+	bool repeated;              /* sent more than once: an earlier one
 					 * may have been heard */
 	const void *body;
 	size_t body_len;
@@ -95,16 +95,16 @@ struct asks {
 };
 
 struct flow {
-	const char *name;		/* for messages; borrowed */
-	const struct step *steps;	/* ends with a NULL name */
+	const char *name;         /* for messages; borrowed */
+	const struct step *steps; /* ends with a NULL name */
 	void *self;
-	size_t cleanup;			/* row to fall to; SIZE_MAX: none */
+	size_t cleanup; /* row to fall to; SIZE_MAX: none */
 	/* the engine's own */
 	size_t row;
 	bool stay, failed;
-	struct asks asks;		/* this round's, indexed by ask id */
+	struct asks asks; /* this round's, indexed by ask id */
 	size_t unanswered;
-	struct err err;			/* the first error */
+	struct err err; /* the first error */
 };
 
 void flow_init(struct flow *f, const char *name, const struct step *steps,

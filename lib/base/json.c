@@ -140,8 +140,8 @@ json_get_int(const char *what, const struct json *o, const char *member,
 	if (find(what, o, member, need, json_type_int, &m, err) == -1)
 		return -1;
 	if (m && !fits_int64(m))
-		return err_set(err, ERR_DATA,
-		    "%s: %s: the number is too large", what, member);
+		return err_set(err, ERR_DATA, "%s: %s: the number is too large",
+		    what, member);
 	if (m)
 		*out = json_object_get_int64(m);
 	return 0;
@@ -319,8 +319,10 @@ must_escape(const unsigned char *c, size_t len)
 {
 	if (len == 1)
 		return *c < 0x20 || strchr("\"\\<>&", *c);
-	return len == 0 || (len == 3 && (memcmp(c, "\xe2\x80\xa8", 3) == 0 ||
-	    memcmp(c, "\xe2\x80\xa9", 3) == 0));
+	return len == 0 ||
+	    (len == 3 &&
+	        (memcmp(c, "\xe2\x80\xa8", 3) == 0 ||
+	            memcmp(c, "\xe2\x80\xa9", 3) == 0));
 }
 
 /* One character of so many bytes; of none, if it is not UTF-8. */

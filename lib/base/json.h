@@ -23,7 +23,7 @@
 
 struct buf;
 struct err;
-struct json;	/* json-c's object, behind our name */
+struct json; /* json-c's object, behind our name */
 
 enum { JSON_DEPTH = 16, JSON_SIZE = 64 * 1024 };
 
@@ -34,9 +34,9 @@ int json_scan(const char *what, const void *data, size_t len, struct err *err);
 size_t json_utf8_len(const void *data, size_t left);
 
 /* Parses one object; NULL and ERR_DATA otherwise. Free with json_free(). */
-struct json *json_parse(const char *what, const void *data, size_t len,
-    struct err *err);
-void json_free(struct json *doc);	/* NULL is nothing */
+struct json *
+json_parse(const char *what, const void *data, size_t len, struct err *err);
+void json_free(struct json *doc); /* NULL is nothing */
 
 enum json_need { JSON_OPTIONAL, JSON_REQUIRED };
 
@@ -70,17 +70,18 @@ struct json *json_new_array(void);
 void json_add_string(struct json *o, const char *member, const char *value);
 void json_add_bool(struct json *o, const char *member, bool value);
 void json_add_int(struct json *o, const char *member, int64_t value);
-void json_add(struct json *o, const char *member, struct json *value);	/* takes */
+void
+json_add(struct json *o, const char *member, struct json *value); /* takes */
 void json_append_string(struct json *array, const char *value);
-void json_append(struct json *array, struct json *value);		/* takes */
+void json_append(struct json *array, struct json *value); /* takes */
 
 /* A copy of a borrowed node, to be added elsewhere or freed. */
 struct json *json_copy(const struct json *node);
 void json_remove(struct json *o, const char *member);
 
 enum json_style {
-	JSON_COMPACT,	/* one line, no spaces */
-	JSON_TABS	/* tab-indented, as CertMagic writes its files */
+	JSON_COMPACT, /* one line, no spaces */
+	JSON_TABS     /* tab-indented, as CertMagic writes its files */
 };
 
 void json_print(const struct json *doc, enum json_style style, struct buf *out);

@@ -15,19 +15,19 @@
 #include "base/err.h"
 
 struct name {
-	size_t object;			/* which it belongs to */
-	const unsigned char *text;	/* unescaped, into scan.unescaped */
+	size_t object;             /* which it belongs to */
+	const unsigned char *text; /* unescaped, into scan.unescaped */
 	size_t len;
-	const unsigned char *at;	/* where it stands */
+	const unsigned char *at; /* where it stands */
 };
 
 struct scan {
 	const unsigned char *at, *end;
-	const char *why;		/* why not, at "at" */
+	const char *why; /* why not, at "at" */
 	size_t depth, objects;
 	struct name *names;
 	size_t n, cap;
-	unsigned char *unescaped;	/* every name, one behind the other */
+	unsigned char *unescaped; /* every name, one behind the other */
 	size_t used;
 };
 
@@ -68,14 +68,18 @@ skip_space(struct scan *s)
 /* Well-formed UTF-8 by its first two bytes (Unicode, table 3-7): no overlong
  * forms, no surrogates, nothing above U+10FFFF. */
 static const struct {
-	unsigned char first, last;	/* range of the leading byte */
-	unsigned char low, high;	/* range of the second */
+	unsigned char first, last; /* range of the leading byte */
+	unsigned char low, high;   /* range of the second */
 	size_t len;
 } utf8[] = {
-	{ 0x00, 0x7f, 0x00, 0xff, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 },
-	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-	{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-	{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+	{ 0x00, 0x7f, 0x00, 0xff, 1 },
+	{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
+	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+	{ 0xe1, 0xec, 0x80, 0xbf, 3 },
+	{ 0xed, 0xed, 0x80, 0x9f, 3 },
+	{ 0xee, 0xef, 0x80, 0xbf, 3 },
+	{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
 	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 };
 
@@ -120,8 +124,9 @@ scan_hex4(struct scan *s, unsigned *c)
 
 	*c = 0;
 	for (i = 0; i < 4; i++) {
-		d = s->at < s->end ? memchr(digits, *s->at,
-		    sizeof(digits) - 1) : NULL;
+		d = s->at < s->end ?
+		    memchr(digits, *s->at, sizeof(digits) - 1) :
+		    NULL;
 		if (!d)
 			return refuse(s, "\\u without four hex digits");
 		*c = *c << 4 | ((unsigned)(d - digits) & 15);
@@ -327,8 +332,17 @@ scan_one(struct scan *s)
 		return scan_word(s, "false");
 	case 'n':
 		return scan_word(s, "null");
-	case '-': case '0': case '1': case '2': case '3': case '4':
-	case '5': case '6': case '7': case '8': case '9':
+	case '-':
+	case '0':
+	case '1':
+	case '2':
+	case '3':
+	case '4':
+	case '5':
+	case '6':
+	case '7':
+	case '8':
+	case '9':
 		return scan_number(s);
 	default:
 		return refuse(s, "not a JSON value");

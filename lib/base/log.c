@@ -116,8 +116,9 @@ log_err(const char *name, const struct err *err)
 	char date[DATE_MAX], tail[DATE_MAX + 24] = "";
 	const char *text = err->text[0] ? err->text : "failed, reason unknown";
 
-	if (err->retry_at && fmt_fit(tail, sizeof(tail),
-	    " (try again after %s)", date_format(err->retry_at, date)) == -1)
+	if (err->retry_at &&
+	    fmt_fit(tail, sizeof(tail), " (try again after %s)",
+	        date_format(err->retry_at, date)) == -1)
 		tail[0] = '\0';
 	put_line(name, text, tail);
 }

@@ -14,10 +14,10 @@
 struct err;
 
 enum log_level {
-	LOG_ERROR,	/* printed always */
-	LOG_WARN,	/* printed always, unless -q */
-	LOG_INFO,	/* -v: what happens to an identifier */
-	LOG_DEBUG	/* -vv: what crosses the wire, without secrets */
+	LOG_ERROR, /* printed always */
+	LOG_WARN,  /* printed always, unless -q */
+	LOG_INFO,  /* -v: what happens to an identifier */
+	LOG_DEBUG  /* -vv: what crosses the wire, without secrets */
 };
 
 /* program is borrowed for the life of the process (argv[0]'s last component). */

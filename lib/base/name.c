@@ -183,7 +183,8 @@ identifier_parse(const char *text, struct identifier *out, struct err *err)
 	if (!*text)
 		return err_set(err, ERR_USAGE, "an empty name");
 	if (!is_ascii(text))
-		return refuse(err, text, "a U-label (a label that is not "
+		return refuse(err, text,
+		    "a U-label (a label that is not "
 		    "ASCII); write its A-label, xn--...");
 	if (!parse_address(text, &id)) {
 		why = hint(text);
@@ -262,7 +263,10 @@ identifier_sni(const struct identifier *id, char out[NAME_MAX_LEN + 1])
 static const struct {
 	const char *from, *to;
 } safe[] = {
-	{ " ", "_" }, { "+", "_plus_" }, { "*", "wildcard_" }, { ":", "-" },
+	{ " ", "_" },
+	{ "+", "_plus_" },
+	{ "*", "wildcard_" },
+	{ ":", "-" },
 	{ "..", "" },
 };
 

@@ -21,16 +21,16 @@ struct err;
 enum identifier_type { IDENTIFIER_DNS, IDENTIFIER_IP };
 
 enum {
-	NAME_MAX_LEN = 255,	/* "*." and 253, no NUL */
-	REVERSE_MAX = 80	/* 32 nibbles, dots, ip6.arpa, NUL */
+	NAME_MAX_LEN = 255, /* "*." and 253, no NUL */
+	REVERSE_MAX = 80    /* 32 nibbles, dots, ip6.arpa, NUL */
 };
 
 struct identifier {
 	enum identifier_type type;
-	bool wildcard;			/* value then begins with "*." */
+	bool wildcard; /* value then begins with "*." */
 	char value[NAME_MAX_LEN + 1];
-	unsigned char ip[16];		/* network order; IPv4 uses the first 4 */
-	size_t ip_len;			/* 0, 4 or 16 */
+	unsigned char ip[16]; /* network order; IPv4 uses the first 4 */
+	size_t ip_len;        /* 0, 4 or 16 */
 };
 
 /* ERR_USAGE with a sentence naming the text and what is wrong with it. */

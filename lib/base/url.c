@@ -20,8 +20,8 @@ refuse(struct err *err, const char *what, const char *text, const char *why)
 {
 	if (strchr(text, '@'))
 		return err_set(err, ERR_DATA, "%s: the URL %s", what, why);
-	return err_set(err, ERR_DATA, "%s: the URL \"%.200s\" %s", what, text,
-	    why);
+	return err_set(
+	    err, ERR_DATA, "%s: the URL \"%.200s\" %s", what, text, why);
 }
 
 /* Copies len bytes in lower case; false if they do not fit. */
@@ -150,8 +150,7 @@ parse(const char *text, struct url *u, size_t *path)
 }
 
 int
-url_parse(const char *what, const char *text, struct url *out,
-    struct err *err)
+url_parse(const char *what, const char *text, struct url *out, struct err *err)
 {
 	struct url u = { .path = NULL };
 	const char *why;
@@ -178,7 +177,8 @@ acme_fault(const struct url *u)
 		return NULL;
 	if (strcmp(u->scheme, "http") != 0)
 		return "is not https";
-	return url_host_internal(u->host) ? NULL :
+	return url_host_internal(u->host) ?
+	    NULL :
 	    "is not https and its host is not internal";
 }
 
@@ -209,18 +209,20 @@ struct net {
 };
 
 static const struct net internal_nets[] = {
-	{ AF_INET, 8, { 127 } },		/* RFC 1122, 3.2.1.3 */
-	{ AF_INET, 8, { 10 } },			/* RFC 1918 */
-	{ AF_INET, 12, { 172, 16 } },
-	{ AF_INET, 16, { 192, 168 } },
-	{ AF_INET, 16, { 169, 254 } },		/* RFC 3927 */
-	{ AF_INET6, 128, { [15] = 1 } },	/* RFC 4291, 2.5.3 */
-	{ AF_INET6, 10, { 0xfe, 0x80 } },	/* RFC 4291, 2.5.6 */
-	{ AF_INET6, 7, { 0xfc } },		/* RFC 4193 */
+	{ AF_INET, 8, { 127 } }, /* RFC 1122, 3.2.1.3 */
+	{ AF_INET, 8, { 10 } },  /* RFC 1918 */
+	{ AF_INET, 12, { 172, 16 } }, { AF_INET, 16, { 192, 168 } },
+	{ AF_INET, 16, { 169, 254 } },    /* RFC 3927 */
+	{ AF_INET6, 128, { [15] = 1 } },  /* RFC 4291, 2.5.3 */
+	{ AF_INET6, 10, { 0xfe, 0x80 } }, /* RFC 4291, 2.5.6 */
+	{ AF_INET6, 7, { 0xfc } },        /* RFC 4193 */
 };
 
 static const char *const internal_names[] = {
-	".localhost", ".local", ".internal", ".home.arpa",
+	".localhost",
+	".local",
+	".internal",
+	".home.arpa",
 };
 
 static bool

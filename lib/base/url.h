@@ -15,20 +15,20 @@ struct err;
 enum { URL_MAX = 2048 };
 
 struct url {
-	char text[URL_MAX];	/* as given */
-	char scheme[8];		/* lower case */
-	char host[256];		/* lower case, no brackets */
-	char port[6];		/* "" when none was given */
-	const char *path;	/* into text: from "/" on with the query, or "" */
-	bool userinfo;		/* there was something before "@" */
+	char text[URL_MAX]; /* as given */
+	char scheme[8];     /* lower case */
+	char host[256];     /* lower case, no brackets */
+	char port[6];       /* "" when none was given */
+	const char *path;   /* into text: from "/" on with the query, or "" */
+	bool userinfo;      /* there was something before "@" */
 };
 
 /*
  * Printable ASCII without space, quotes, <, > or backslash, a scheme, a host,
  * a port of 1 to 65535.  what is for messages ("finalize").  ERR_DATA.
  */
-int url_parse(const char *what, const char *text, struct url *out,
-    struct err *err);
+int
+url_parse(const char *what, const char *text, struct url *out, struct err *err);
 
 /*
  * A URL that ACME traffic may go to: https, or http where the host is

@@ -50,8 +50,8 @@ signals(posix_spawnattr_t *attr)
 	if (rc == 0)
 		rc = posix_spawnattr_setsigmask(attr, &none);
 	if (rc == 0)
-		rc = posix_spawnattr_setflags(attr,
-		    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+		rc = posix_spawnattr_setflags(
+		    attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 	return rc;
 }
 
@@ -106,8 +106,8 @@ reap(pid_t pid)
 	while (got == -1 && errno == EINTR);
 	if (got == -1)
 		return -1;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
-				   : WEXITSTATUS(status);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+	                             WEXITSTATUS(status);
 }
 
 /* -- its end -------------------------------------------------------------- */
@@ -196,8 +196,7 @@ open_end(struct child *c)
 /* -- both ----------------------------------------------------------------- */
 
 int
-child_start(char *const argv[], int keep_fd, struct child *out,
-    struct err *err)
+child_start(char *const argv[], int keep_fd, struct child *out, struct err *err)
 {
 	struct child c = { .pid = -1 };
 	int rc;
@@ -213,8 +212,8 @@ child_start(char *const argv[], int keep_fd, struct child *out,
 		    argv[0], strerror(rc));
 
 	if (open_end(&c) == -1) {
-		err_sys(err, ERR_PERMISSION, "%s: cannot be waited for",
-		    argv[0]);
+		err_sys(
+		    err, ERR_PERMISSION, "%s: cannot be waited for", argv[0]);
 		kill(c.pid, SIGKILL);
 		reap(c.pid);
 		return -1;
@@ -233,6 +232,6 @@ child_wait(struct child *child)
 		free(child->watch);
 	}
 	close(child->fd);
-	*child = (struct child){ .pid = -1, .fd = -1 };
+	*child = (struct child) { .pid = -1, .fd = -1 };
 	return status == -1 ? 255 : status;
 }

@@ -14,8 +14,8 @@ struct err;
 
 struct child {
 	pid_t pid;
-	int fd;		/* readable once the program has ended */
-	struct child_watch *watch;	/* NULL: fd is a pidfd */
+	int fd;                    /* readable once the program has ended */
+	struct child_watch *watch; /* NULL: fd is a pidfd */
 };
 
 /*
@@ -24,8 +24,8 @@ struct child {
  * closed.  Signal masks and dispositions are the defaults.  ERR_ABSENT when
  * there is no such program, ERR_PERMISSION when it cannot be run.
  */
-int child_start(char *const argv[], int keep_fd, struct child *out,
-    struct err *err);
+int child_start(
+    char *const argv[], int keep_fd, struct child *out, struct err *err);
 
 /*
  * The exit status as a shell would give it (128 + signal); 255 if somebody

@@ -21,8 +21,8 @@ static const struct {
 };
 
 static int
-look_up(void *library, const char *soname, struct curl_api *api,
-    struct err *err)
+look_up(
+    void *library, const char *soname, struct curl_api *api, struct err *err)
 {
 	void *found;
 	size_t i;
@@ -34,8 +34,8 @@ look_up(void *library, const char *soname, struct curl_api *api,
 			    "%s has no function %s", soname,
 			    functions[i].symbol);
 		/* POSIX promises that a function's address fits a void *. */
-		memcpy((char *)api + functions[i].offset, &found,
-		    sizeof(found));
+		memcpy(
+		    (char *)api + functions[i].offset, &found, sizeof(found));
 	}
 	return 0;
 }
@@ -75,8 +75,8 @@ curl_load_from(const char *soname, struct err *err)
 
 	library = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
 	if (!library) {
-		err_set(err, ERR_SOFTWARE, "cannot load libcurl: %s",
-		    dlerror());
+		err_set(
+		    err, ERR_SOFTWARE, "cannot load libcurl: %s", dlerror());
 		return NULL;
 	}
 	api = xcalloc(1, sizeof(*api));

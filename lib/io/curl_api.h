@@ -8,25 +8,25 @@
 
 #include <curl/curl.h>
 
-#define CURL_FUNCTIONS(X) \
-	X(global_init) \
-	X(version_info) \
-	X(easy_init) \
-	X(easy_cleanup) \
-	X(easy_reset) \
-	X(easy_setopt) \
-	X(easy_getinfo) \
-	X(easy_strerror) \
-	X(multi_init) \
-	X(multi_cleanup) \
-	X(multi_setopt) \
-	X(multi_strerror) \
-	X(multi_add_handle) \
-	X(multi_remove_handle) \
-	X(multi_perform) \
-	X(multi_poll) \
-	X(multi_info_read) \
-	X(slist_append) \
+#define CURL_FUNCTIONS(X)                                                      \
+	X(global_init)                                                         \
+	X(version_info)                                                        \
+	X(easy_init)                                                           \
+	X(easy_cleanup)                                                        \
+	X(easy_reset)                                                          \
+	X(easy_setopt)                                                         \
+	X(easy_getinfo)                                                        \
+	X(easy_strerror)                                                       \
+	X(multi_init)                                                          \
+	X(multi_cleanup)                                                       \
+	X(multi_setopt)                                                        \
+	X(multi_strerror)                                                      \
+	X(multi_add_handle)                                                    \
+	X(multi_remove_handle)                                                 \
+	X(multi_perform)                                                       \
+	X(multi_poll)                                                          \
+	X(multi_info_read)                                                     \
+	X(slist_append)                                                        \
 	X(slist_free_all)
 
 struct curl_api {

@@ -28,58 +28,53 @@ static const struct failure {
 	enum repeat repeat;
 } failures[] = {
 	{ CURLE_COULDNT_RESOLVE_PROXY, ERR_UNAVAILABLE,
-	    "cannot find the address of the proxy for ", false, "",
-	    TAIL_CURL, REPEAT_NO },
+	    "cannot find the address of the proxy for ", false, "", TAIL_CURL,
+	    REPEAT_NO },
 	{ CURLE_COULDNT_RESOLVE_HOST, ERR_UNAVAILABLE,
 	    "cannot find the address of ", false, "", TAIL_CURL, REPEAT_NO },
-	{ CURLE_COULDNT_CONNECT, ERR_UNAVAILABLE,
-	    "cannot connect to ", true, "", TAIL_ERRNO, REPEAT_KNOWN },
-	{ CURLE_GOT_NOTHING, ERR_UNAVAILABLE,
-	    "", false, " closed the connection without an answer",
-	    TAIL_NONE, REPEAT_SILENT },
-	{ CURLE_SEND_ERROR, ERR_UNAVAILABLE,
-	    "the connection to ", false, " broke", TAIL_CURL, REPEAT_SILENT },
-	{ CURLE_RECV_ERROR, ERR_UNAVAILABLE,
-	    "the connection to ", false, " broke", TAIL_CURL, REPEAT_SILENT },
-	{ CURLE_HTTP2, ERR_UNAVAILABLE,
-	    "the connection to ", false, " broke", TAIL_CURL, REPEAT_SILENT },
-	{ CURLE_HTTP2_STREAM, ERR_UNAVAILABLE,
-	    "the connection to ", false, " broke", TAIL_CURL, REPEAT_SILENT },
-	{ CURLE_PARTIAL_FILE, ERR_UNAVAILABLE,
-	    "the answer of ", false, " broke off", TAIL_CURL, REPEAT_SILENT },
-	{ CURLE_SSL_CONNECT_ERROR, ERR_UNAVAILABLE,
-	    "", true, ": no TLS connection", TAIL_CURL, REPEAT_NO },
-	{ CURLE_PROXY, ERR_UNAVAILABLE,
-	    "", false, ": the proxy failed", TAIL_CURL, REPEAT_NO },
-	{ CURLE_PEER_FAILED_VERIFICATION, ERR_CONFIG,
-	    "", false, ": its certificate is not trusted", TAIL_CURL,
-	    REPEAT_NO },
-	{ CURLE_SSL_ISSUER_ERROR, ERR_CONFIG,
-	    "", false, ": its certificate is not trusted", TAIL_CURL,
-	    REPEAT_NO },
-	{ CURLE_SSL_CACERT_BADFILE, ERR_CONFIG,
-	    "", false, ": the file of CA certificates is unusable", TAIL_CURL,
-	    REPEAT_NO },
+	{ CURLE_COULDNT_CONNECT, ERR_UNAVAILABLE, "cannot connect to ", true,
+	    "", TAIL_ERRNO, REPEAT_KNOWN },
+	{ CURLE_GOT_NOTHING, ERR_UNAVAILABLE, "", false,
+	    " closed the connection without an answer", TAIL_NONE,
+	    REPEAT_SILENT },
+	{ CURLE_SEND_ERROR, ERR_UNAVAILABLE, "the connection to ", false,
+	    " broke", TAIL_CURL, REPEAT_SILENT },
+	{ CURLE_RECV_ERROR, ERR_UNAVAILABLE, "the connection to ", false,
+	    " broke", TAIL_CURL, REPEAT_SILENT },
+	{ CURLE_HTTP2, ERR_UNAVAILABLE, "the connection to ", false, " broke",
+	    TAIL_CURL, REPEAT_SILENT },
+	{ CURLE_HTTP2_STREAM, ERR_UNAVAILABLE, "the connection to ", false,
+	    " broke", TAIL_CURL, REPEAT_SILENT },
+	{ CURLE_PARTIAL_FILE, ERR_UNAVAILABLE, "the answer of ", false,
+	    " broke off", TAIL_CURL, REPEAT_SILENT },
+	{ CURLE_SSL_CONNECT_ERROR, ERR_UNAVAILABLE, "", true,
+	    ": no TLS connection", TAIL_CURL, REPEAT_NO },
+	{ CURLE_PROXY, ERR_UNAVAILABLE, "", false, ": the proxy failed",
+	    TAIL_CURL, REPEAT_NO },
+	{ CURLE_PEER_FAILED_VERIFICATION, ERR_CONFIG, "", false,
+	    ": its certificate is not trusted", TAIL_CURL, REPEAT_NO },
+	{ CURLE_SSL_ISSUER_ERROR, ERR_CONFIG, "", false,
+	    ": its certificate is not trusted", TAIL_CURL, REPEAT_NO },
+	{ CURLE_SSL_CACERT_BADFILE, ERR_CONFIG, "", false,
+	    ": the file of CA certificates is unusable", TAIL_CURL, REPEAT_NO },
 	/* Schemes are checked before: what is left is HTTP/0.9. */
-	{ CURLE_UNSUPPORTED_PROTOCOL, ERR_PROTOCOL,
-	    "", false, ": the answer is not HTTP/1.1 or HTTP/2", TAIL_CURL,
-	    REPEAT_NO },
-	{ CURLE_WEIRD_SERVER_REPLY, ERR_PROTOCOL,
-	    "", false, ": the answer is not HTTP", TAIL_CURL, REPEAT_NO },
-	{ CURLE_BAD_CONTENT_ENCODING, ERR_PROTOCOL,
-	    "", false, ": the answer is badly encoded", TAIL_CURL, REPEAT_NO },
-	{ CURLE_FILESIZE_EXCEEDED, ERR_PROTOCOL,
-	    "", false, ": the answer is too large", TAIL_CURL, REPEAT_NO },
+	{ CURLE_UNSUPPORTED_PROTOCOL, ERR_PROTOCOL, "", false,
+	    ": the answer is not HTTP/1.1 or HTTP/2", TAIL_CURL, REPEAT_NO },
+	{ CURLE_WEIRD_SERVER_REPLY, ERR_PROTOCOL, "", false,
+	    ": the answer is not HTTP", TAIL_CURL, REPEAT_NO },
+	{ CURLE_BAD_CONTENT_ENCODING, ERR_PROTOCOL, "", false,
+	    ": the answer is badly encoded", TAIL_CURL, REPEAT_NO },
+	{ CURLE_FILESIZE_EXCEEDED, ERR_PROTOCOL, "", false,
+	    ": the answer is too large", TAIL_CURL, REPEAT_NO },
 #if LIBCURL_VERSION_NUM >= 0x080600
-	{ CURLE_TOO_LARGE, ERR_PROTOCOL,
-	    "", false, ": the answer is too large", TAIL_CURL, REPEAT_NO },
+	{ CURLE_TOO_LARGE, ERR_PROTOCOL, "", false, ": the answer is too large",
+	    TAIL_CURL, REPEAT_NO },
 #endif
-	{ CURLE_URL_MALFORMAT, ERR_DATA,
-	    "", false, ": libcurl does not understand the URL", TAIL_CURL,
-	    REPEAT_NO },
-	{ CURLE_OUT_OF_MEMORY, ERR_SOFTWARE,
-	    "", false, ": out of memory", TAIL_NONE, REPEAT_NO },
-	{ CURLE_OK, ERR_UNAVAILABLE,	/* any other */
+	{ CURLE_URL_MALFORMAT, ERR_DATA, "", false,
+	    ": libcurl does not understand the URL", TAIL_CURL, REPEAT_NO },
+	{ CURLE_OUT_OF_MEMORY, ERR_SOFTWARE, "", false, ": out of memory",
+	    TAIL_NONE, REPEAT_NO },
+	{ CURLE_OK, ERR_UNAVAILABLE, /* any other */
 	    "", false, ": the request failed", TAIL_CURL, REPEAT_NO },
 };
 
@@ -150,10 +145,11 @@ explain_timeout(struct transfer *t)
 		    (total ? s->total_ms : s->connect_ms) / 1000.0);
 	if (!total)
 		return err_set(&t->err, ERR_UNAVAILABLE,
-		    "nothing came from %s for %d s", t->peer->host,
-		    s->stall_s);
-	return err_set(&t->err, ERR_UNAVAILABLE, "no %sanswer from %s within "
-	    "%g s", t->fields.blocks > 0 ? "complete " : "", t->peer->host,
+		    "nothing came from %s for %d s", t->peer->host, s->stall_s);
+	return err_set(&t->err, ERR_UNAVAILABLE,
+	    "no %sanswer from %s within "
+	    "%g s",
+	    t->fields.blocks > 0 ? "complete " : "", t->peer->host,
 	    s->total_ms / 1000.0);
 }
 
@@ -179,7 +175,8 @@ failure_explain(struct transfer *t, CURLcode rc)
 	    f->port ? t->peer->where : t->peer->host, f->after,
 	    tail[0] ? ": " : "", tail,
 	    rc == CURLE_PEER_FAILED_VERIFICATION && !t->session->trust.only ?
-	    " (autocert_trusted_ca_file adds a private CA)" : "");
+	        " (autocert_trusted_ca_file adds a private CA)" :
+	        "");
 	if (may_repeat(t, f->repeat))
 		t->err.sys = HTTP_REPEATABLE;
 }

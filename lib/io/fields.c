@@ -11,8 +11,8 @@
 #include "io/http.h"
 
 enum {
-	INTERIM_MAX = 16,		/* 1xx answers before the final one */
-	NAME_SIZE = 32			/* longest name in known[], and NUL */
+	INTERIM_MAX = 16, /* 1xx answers before the final one */
+	NAME_SIZE = 32    /* longest name in known[], and NUL */
 };
 
 static void
@@ -54,8 +54,8 @@ check_transfer_coding(const char *value, struct err *err)
 {
 	if (name_equal(value, "chunked"))
 		return 0;
-	return err_set(err, ERR_PROTOCOL,
-	    "transfer coding %s was not asked for", value);
+	return err_set(
+	    err, ERR_PROTOCOL, "transfer coding %s was not asked for", value);
 }
 
 /* Each is kept or checked. */
@@ -142,8 +142,8 @@ static int
 begin_block(struct fields *f, size_t len, struct err *err)
 {
 	if (f->blocks++ > INTERIM_MAX)
-		return err_set(err, ERR_PROTOCOL,
-		    "interim answers without end");
+		return err_set(
+		    err, ERR_PROTOCOL, "interim answers without end");
 	f->part = PART_HEAD;
 	f->bytes = len;
 	f->count = 0;
@@ -177,8 +177,8 @@ fields_line(struct fields *f, const char *line, size_t len, struct err *err)
 		return 0;
 	}
 	if (++f->count > HTTP_HEADER_COUNT)
-		return err_set(err, ERR_PROTOCOL,
-		    "more than %d header fields", HTTP_HEADER_COUNT);
+		return err_set(err, ERR_PROTOCOL, "more than %d header fields",
+		    HTTP_HEADER_COUNT);
 	if (memchr(line, '\0', len) || memchr(line, '\r', len))
 		return err_set(err, ERR_PROTOCOL,
 		    "a header field holds a control character");
@@ -195,5 +195,5 @@ void
 fields_clear(struct fields *f)
 {
 	forget_texts(f);
-	*f = (struct fields){ .part = PART_NONE };
+	*f = (struct fields) { .part = PART_NONE };
 }

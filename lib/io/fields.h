@@ -17,15 +17,21 @@
 struct err;
 
 /* Those whose text is kept; a Link is one of many. */
-enum field { FIELD_TYPE, FIELD_LOCATION, FIELD_NONCE, FIELD_RETRY, FIELD_DATE,
-	FIELDS };
+enum field {
+	FIELD_TYPE,
+	FIELD_LOCATION,
+	FIELD_NONCE,
+	FIELD_RETRY,
+	FIELD_DATE,
+	FIELDS
+};
 
 /* All zero before the first line. */
 struct fields {
 	enum { PART_NONE, PART_HEAD, PART_BODY } part;
-	unsigned int blocks;	/* status lines so far; 0: nothing has come */
-	size_t bytes, count;	/* since the last one */
-	char *text[FIELDS];	/* NULL: absent */
+	unsigned int blocks; /* status lines so far; 0: nothing has come */
+	size_t bytes, count; /* since the last one */
+	char *text[FIELDS];  /* NULL: absent */
 	struct strings links;
 };
 
@@ -33,12 +39,12 @@ struct fields {
  * Takes one line, its end included: the status line, a field, the empty line
  * behind them, or a trailer field.  ERR_PROTOCOL.
  */
-int fields_line(struct fields *f, const char *line, size_t len,
-    struct err *err);
+int
+fields_line(struct fields *f, const char *line, size_t len, struct err *err);
 
 /* "" when it was absent; lives until the next status line. */
 const char *fields_text(const struct fields *f, enum field field);
 
-void fields_clear(struct fields *f);	/* frees; all zero again */
+void fields_clear(struct fields *f); /* frees; all zero again */
 
 #endif

@@ -24,13 +24,13 @@
 
 enum {
 	TIMEOUT_MS = 120 * 1000,
-	GRACE_MS = 2000,		/* between SIGTERM and SIGKILL */
-	TICK_MS = 20,			/* between looks without a pidfd */
+	GRACE_MS = 2000, /* between SIGTERM and SIGKILL */
+	TICK_MS = 20,    /* between looks without a pidfd */
 	OUTPUT_MAX = 16 * 1024,
-	LINE_SIZE = 512,		/* a longer line is cut */
+	LINE_SIZE = 512, /* a longer line is cut */
 	CHUNK = 4096,
-	DRAIN_MAX = 64,			/* chunks that a pipe may hold */
-	LINKS_MAX = 40			/* the kernel's own limit */
+	DRAIN_MAX = 64, /* chunks that a pipe may hold */
+	LINKS_MAX = 40  /* the kernel's own limit */
 };
 
 /* -- whether it may be run ------------------------------------------------ */
@@ -134,8 +134,10 @@ check_program(const char *path, struct err *err)
 	if (lstat(path, &st) == -1)
 		return fail_look(path, err);
 	if (S_ISLNK(st.st_mode))
-		return err_set(err, ERR_CONFIG, "%s: a symbolic link; name the "
-		    "program itself", path);
+		return err_set(err, ERR_CONFIG,
+		    "%s: a symbolic link; name the "
+		    "program itself",
+		    path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_CONFIG, "%s: not a regular file", path);
 	if (check_owner(path, &st, err) == -1)
@@ -149,8 +151,8 @@ int
 hook_check(const char *path, struct err *err)
 {
 	if (*path != '/')
-		return err_set(err, ERR_CONFIG, "\"%s\": not an absolute path",
-		    path);
+		return err_set(
+		    err, ERR_CONFIG, "\"%s\": not an absolute path", path);
 	if (check_folders(path, LINKS_MAX, err) == -1)
 		return err_wrap(err, "%s", path);
 	return check_program(path, err);
@@ -162,16 +164,17 @@ static bool
 is_hook_name(const char *name)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789_-.";
+	                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                              "0123456789_-.";
 	static const char dpkg[] = ".dpkg-";
 	const char *dot = strrchr(name, '.');
 
 	/* An editor's "~" is not among what is allowed. */
 	if (*name == '.' || name[strspn(name, allowed)] != '\0')
 		return false;
-	return !dot || (strcmp(dot, ".bak") != 0 &&
-	    strncmp(dot, dpkg, sizeof(dpkg) - 1) != 0);
+	return !dot ||
+	    (strcmp(dot, ".bak") != 0 &&
+	        strncmp(dot, dpkg, sizeof(dpkg) - 1) != 0);
 }
 
 /* A link to a program counts: that it is a link is hook_check()'s to say,
@@ -210,10 +213,10 @@ hook_list(const char *dir, struct strings *out, struct err *err)
 /* -- what it prints ------------------------------------------------------- */
 
 struct lines {
-	struct buf *out;		/* or NULL */
-	size_t room;			/* left in out */
+	struct buf *out; /* or NULL */
+	size_t room;     /* left in out */
 	size_t len;
-	char line[LINE_SIZE + 1];	/* with its newline */
+	char line[LINE_SIZE + 1]; /* with its newline */
 	char last[LINE_SIZE];
 };
 
@@ -259,9 +262,9 @@ add_text(struct lines *l, const char *text, size_t n)
 /* -- its beginning -------------------------------------------------------- */
 
 struct running {
-	pid_t pid;	/* its group's too, so not reaped before all is over */
-	int end;	/* a pidfd, or -1 where there are none */
-	int out;	/* what it prints; -1 when nobody can any more */
+	pid_t pid; /* its group's too, so not reaped before all is over */
+	int end;   /* a pidfd, or -1 where there are none */
+	int out;   /* what it prints; -1 when nobody can any more */
 	bool ended, late;
 	struct lines lines;
 };
@@ -280,9 +283,9 @@ environment(const char *const *given)
 	for (i = 0; i < n; i++)
 		env[i] = xstrdup(given[i]);
 	env[n] = xstrdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
-	    "/usr/bin:/sbin:/bin");
-	env[n + 1] = xasprintf("HOME=%s",
-	    user && *user->pw_dir == '/' ? user->pw_dir : "/");
+	                 "/usr/bin:/sbin:/bin");
+	env[n + 1] = xasprintf(
+	    "HOME=%s", user && *user->pw_dir == '/' ? user->pw_dir : "/");
 	env[n + 2] = xstrdup("LANG=C.UTF-8");
 	return env;
 }
@@ -301,18 +304,18 @@ environment_free(char **env)
 static int
 descriptors(posix_spawn_file_actions_t *files, int out)
 {
-	int rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO,
-	    "/dev/null", O_RDONLY, 0);
+	int rc = posix_spawn_file_actions_addopen(
+	    files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
 	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(files, out,
-		    STDOUT_FILENO);
+		rc = posix_spawn_file_actions_adddup2(
+		    files, out, STDOUT_FILENO);
 	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(files, out,
-		    STDERR_FILENO);
+		rc = posix_spawn_file_actions_adddup2(
+		    files, out, STDERR_FILENO);
 	if (rc == 0)
-		rc = posix_spawn_file_actions_addclosefrom_np(files,
-		    STDERR_FILENO + 1);
+		rc = posix_spawn_file_actions_addclosefrom_np(
+		    files, STDERR_FILENO + 1);
 	if (rc == 0)
 		rc = posix_spawn_file_actions_addchdir_np(files, "/");
 	return rc;
@@ -332,8 +335,9 @@ attributes(posix_spawnattr_t *attr)
 	if (rc == 0)
 		rc = posix_spawnattr_setpgroup(attr, 0);
 	if (rc == 0)
-		rc = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGDEF |
-		    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+		rc = posix_spawnattr_setflags(attr,
+		    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+		        POSIX_SPAWN_SETPGROUP);
 	return rc;
 }
 
@@ -386,7 +390,8 @@ start(const struct hook *hook, struct running *r, struct err *err)
 	keep_statuses();
 	if (pipe2(ends, O_CLOEXEC) == -1)
 		return err_sys(err, ERR_HOOK, "%s: no pipe", hook->path);
-	rc = fcntl(ends[0], F_SETFL, O_NONBLOCK) == -1 ? errno :
+	rc = fcntl(ends[0], F_SETFL, O_NONBLOCK) == -1 ?
+	    errno :
 	    spawn(hook, ends[1], &r->pid);
 	close(ends[1]);
 	if (rc != 0) {
@@ -451,8 +456,8 @@ attend(struct running *r, int64_t deadline, bool all)
 			return;
 		if (!r->ended && r->end == -1 && left > TICK_MS)
 			left = TICK_MS;
-		fds[0] = (struct pollfd){ .fd = r->out, .events = POLLIN };
-		fds[1] = (struct pollfd){ .fd = r->ended ? -1 : r->end,
+		fds[0] = (struct pollfd) { .fd = r->out, .events = POLLIN };
+		fds[1] = (struct pollfd) { .fd = r->ended ? -1 : r->end,
 			.events = POLLIN };
 		if (poll(fds, 2, (int)left) > 0 && fds[0].revents)
 			read_some(r);
@@ -525,7 +530,8 @@ hook_run(const struct hook *hook, struct buf *output, struct err *err)
 	r.lines.room = hook->output_max ? hook->output_max : OUTPUT_MAX;
 	if (hook->timeout_ms > 0)
 		timeout_ms = hook->timeout_ms < INT_MAX ?
-		    (int)hook->timeout_ms : INT_MAX;
+		    (int)hook->timeout_ms :
+		    INT_MAX;
 	rc = hook_check(hook->path, &why);
 	if (rc == 0)
 		rc = start(hook, &r, &why);

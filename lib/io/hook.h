@@ -20,9 +20,9 @@ struct err;
 
 struct hook {
 	const char *path;
-	const char *const *env;		/* "NAME=value" ..., NULL at the end */
-	long timeout_ms;		/* 0: two minutes */
-	size_t output_max;		/* 0: 16 KiB; the rest is dropped */
+	const char *const *env; /* "NAME=value" ..., NULL at the end */
+	long timeout_ms;        /* 0: two minutes */
+	size_t output_max;      /* 0: 16 KiB; the rest is dropped */
 };
 
 /* Whether path may be run: 0, or -1 with ERR_ABSENT, ERR_PERMISSION or

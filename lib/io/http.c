@@ -28,7 +28,7 @@ struct http {
 	struct session session;
 	struct peer *peers;
 	struct transfer *all, *idle, *finished, **finished_end;
-	size_t pending;			/* begun and not yet reported */
+	size_t pending; /* begun and not yet reported */
 	unsigned long requests;
 	bool delivering;
 };
@@ -39,18 +39,18 @@ static int
 multi_open(struct session *s, int max_connections, struct err *err)
 {
 	const struct curl_api *curl = s->curl;
-	long per_host = max_connections > 0 ? max_connections
-					    : CONNECTIONS_PER_HOST;
+	long per_host = max_connections > 0 ? max_connections :
+	                                      CONNECTIONS_PER_HOST;
 	CURLMcode rc;
 
 	s->multi = curl->multi_init();
 	if (!s->multi)
 		return err_bug(err, "libcurl makes no multi handle");
-	rc = curl->multi_setopt(s->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-	    per_host);
+	rc = curl->multi_setopt(
+	    s->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
 	if (rc == CURLM_OK)
-		rc = curl->multi_setopt(s->multi, CURLMOPT_MAXCONNECTS,
-		    (long)CONNECTIONS_KEPT);
+		rc = curl->multi_setopt(
+		    s->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
 	if (rc != CURLM_OK)
 		return err_bug(err, "libcurl refuses a limit: %s",
 		    curl->multi_strerror(rc));
@@ -58,11 +58,11 @@ multi_open(struct session *s, int max_connections, struct err *err)
 }
 
 static int
-session_open(struct session *s, const struct http_config *config,
-    struct err *err)
+session_open(
+    struct session *s, const struct http_config *config, struct err *err)
 {
-	s->user_agent = xstrdup(config->user_agent ? config->user_agent
-						   : PACKAGE "/" VERSION);
+	s->user_agent = xstrdup(
+	    config->user_agent ? config->user_agent : PACKAGE "/" VERSION);
 	s->proxy = config->proxy ? xstrdup(config->proxy) : NULL;
 	s->connect_ms = config->connect_ms ? config->connect_ms : CONNECT_MS;
 	s->stall_s = config->stall_s ? config->stall_s : STALL_S;
@@ -118,8 +118,8 @@ http_close(struct http *h)
 }
 
 void
-http_counts(const struct http *h, unsigned long *connections,
-    unsigned long *requests)
+http_counts(
+    const struct http *h, unsigned long *connections, unsigned long *requests)
 {
 	*connections = h->session.connections;
 	*requests = h->requests;
@@ -161,8 +161,8 @@ check_url(const struct http_request *request, struct url *url, bool *tls,
 		return -1;
 	*tls = strcmp(url->scheme, "https") == 0;
 	if (!*tls && (strcmp(url->scheme, "http") != 0 || !request->plain_ok))
-		return err_set(err, ERR_PROTOCOL, "%s: only https:// will do",
-		    url->text);
+		return err_set(
+		    err, ERR_PROTOCOL, "%s: only https:// will do", url->text);
 	if (url->userinfo)
 		return err_set(err, ERR_PROTOCOL,
 		    "%s: a user name in a URL is not allowed", url->host);
@@ -170,8 +170,8 @@ check_url(const struct http_request *request, struct url *url, bool *tls,
 }
 
 int
-http_start(struct http *h, const struct http_request *request,
-    http_done *done, void *arg, struct err *err)
+http_start(struct http *h, const struct http_request *request, http_done *done,
+    void *arg, struct err *err)
 {
 	struct transfer *t;
 	struct url url;
@@ -232,8 +232,9 @@ perform(struct http *h, struct err *err)
 			continue;
 		/* The message dies when its handle is removed. */
 		ended = msg->data.result;
-		if (curl->easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
-		    &t) == CURLE_OK && transfer_end(t, ended))
+		if (curl->easy_getinfo(
+		        msg->easy_handle, CURLINFO_PRIVATE, &t) == CURLE_OK &&
+		    transfer_end(t, ended))
 			append_finished(h, t);
 	}
 	return 0;
@@ -284,11 +285,11 @@ pause_for(struct http *h, int fd, int64_t ms, struct err *err)
 }
 
 int
-http_wait(struct http *h, int fd, int timeout_ms, bool *readable,
-    struct err *err)
+http_wait(
+    struct http *h, int fd, int timeout_ms, bool *readable, struct err *err)
 {
-	int64_t left, end = timeout_ms < 0 ? INT64_MAX
-					   : date_mono_ms() + timeout_ms;
+	int64_t left,
+	    end = timeout_ms < 0 ? INT64_MAX : date_mono_ms() + timeout_ms;
 	bool ready;
 
 	if (h->delivering)
@@ -316,7 +317,7 @@ http_wait(struct http *h, int fd, int timeout_ms, bool *readable,
 void
 http_push(struct http *h)
 {
-	struct err ignored = ERR_INIT;	/* http_wait() meets it again */
+	struct err ignored = ERR_INIT; /* http_wait() meets it again */
 
 	perform(h, &ignored);
 }

@@ -61,24 +61,21 @@ static const struct {
 	CURLoption option;
 	long value;
 } numbers[] = {
-	{ CURLOPT_NOSIGNAL, 1 },
-	{ CURLOPT_FOLLOWLOCATION, 0 },
-	{ CURLOPT_HTTP09_ALLOWED, 0 },
-	{ CURLOPT_NETRC, CURL_NETRC_IGNORED },
+	{ CURLOPT_NOSIGNAL, 1 }, { CURLOPT_FOLLOWLOCATION, 0 },
+	{ CURLOPT_HTTP09_ALLOWED, 0 }, { CURLOPT_NETRC, CURL_NETRC_IGNORED },
 	{ CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
-	{ CURLOPT_SSL_VERIFYPEER, 1 },
-	{ CURLOPT_SSL_VERIFYHOST, 2 },
+	{ CURLOPT_SSL_VERIFYPEER, 1 }, { CURLOPT_SSL_VERIFYHOST, 2 },
 	{ CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
 	{ CURLOPT_PROXY_SSL_VERIFYPEER, 1 },
 	{ CURLOPT_PROXY_SSL_VERIFYHOST, 2 },
 	{ CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
 	{ CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS },
-	{ CURLOPT_PIPEWAIT, 1 },	/* many streams, not many connections */
+	{ CURLOPT_PIPEWAIT, 1 }, /* many streams, not many connections */
 	{ CURLOPT_TCP_KEEPALIVE, 1 },
-	{ CURLOPT_PATH_AS_IS, 1 },	/* a JWS carries the URL as it is */
+	{ CURLOPT_PATH_AS_IS, 1 }, /* a JWS carries the URL as it is */
 	{ CURLOPT_LOW_SPEED_LIMIT, 1 },
 #if LIBCURL_VERSION_NUM >= 0x075700
-	{ CURLOPT_QUICK_EXIT, 1 },	/* never wait for a resolver thread */
+	{ CURLOPT_QUICK_EXIT, 1 }, /* never wait for a resolver thread */
 #endif
 };
 
@@ -105,8 +102,8 @@ static void
 add_field(struct transfer *t, const char *name, const char *value)
 {
 	const struct curl_api *curl = t->session->curl;
-	char *line = xasprintf("%s:%s%s", name, value ? " " : "",
-	    value ? value : "");
+	char *line = xasprintf(
+	    "%s:%s%s", name, value ? " " : "", value ? value : "");
 	struct curl_slist *list = curl->slist_append(t->request_fields, line);
 
 	free(line);
@@ -128,8 +125,8 @@ set_method(struct transfer *t, const struct http_request *request)
 		set_size(t, CURLOPT_MAXFILESIZE_LARGE, 0);
 	} else if (strcmp(request->method, "POST") == 0) {
 		if (request->body_len > 0)
-			buf_put(&t->request_body, request->body,
-			    request->body_len);
+			buf_put(
+			    &t->request_body, request->body, request->body_len);
 		set_long(t, CURLOPT_POST, 1);
 		set_size(t, CURLOPT_POSTFIELDSIZE_LARGE, t->request_body.len);
 		set_text(t, CURLOPT_POSTFIELDS, buf_str(&t->request_body));

@@ -15,8 +15,8 @@ peer_find(struct peer **peers, const struct url *url, bool tls)
 	char *where;
 	struct peer *p;
 
-	where = xasprintf(strchr(url->host, ':') ? "[%s]:%s" : "%s:%s",
-	    url->host, port);
+	where = xasprintf(
+	    strchr(url->host, ':') ? "[%s]:%s" : "%s:%s", url->host, port);
 	for (p = *peers; p; p = p->next)
 		if (strcmp(p->where, where) == 0) {
 			free(where);

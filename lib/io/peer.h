@@ -11,10 +11,10 @@ struct url;
 
 struct peer {
 	struct peer *next;
-	char *host;		/* for messages */
-	char *where;		/* "host:port" */
-	bool answered;		/* at least once */
-	bool wide;		/* needs more than narrow trust */
+	char *host;    /* for messages */
+	char *where;   /* "host:port" */
+	bool answered; /* at least once */
+	bool wide;     /* needs more than narrow trust */
 };
 
 /* The one of the URL, made when it is new. */

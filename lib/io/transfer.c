@@ -115,8 +115,8 @@ find_trust(struct transfer *t)
 	if (s->curl->easy_getinfo(t->easy, CURLINFO_CAINFO, &built_in) !=
 	    CURLE_OK)
 		built_in = NULL;
-	return trust_file(&s->trust, t->peer->wide, built_in,
-	    t->tls ? &t->err : &ignored);
+	return trust_file(
+	    &s->trust, t->peer->wide, built_in, t->tls ? &t->err : &ignored);
 }
 
 /* Sends a request that is set up. */
@@ -181,8 +181,8 @@ transfer_end(struct transfer *t, CURLcode rc)
 {
 	struct session *s = t->session;
 
-	s->connections += (unsigned long)transfer_info(t,
-	    CURLINFO_NUM_CONNECTS);
+	s->connections += (unsigned long)transfer_info(
+	    t, CURLINFO_NUM_CONNECTS);
 	s->curl->multi_remove_handle(s->multi, t->easy);
 	t->running = false;
 	if (t->fields.blocks > 0)
@@ -191,7 +191,7 @@ transfer_end(struct transfer *t, CURLcode rc)
 	if (rc == CURLE_PEER_FAILED_VERIFICATION && t->narrow)
 		return !begin_again(t);
 	if (t->err.code != ERR_NONE)
-		return true;	/* our own callbacks refused the answer */
+		return true; /* our own callbacks refused the answer */
 	if (rc != CURLE_OK)
 		failure_explain(t, rc);
 	else

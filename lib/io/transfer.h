@@ -27,17 +27,17 @@ struct session {
 	const struct curl_api *curl;
 	CURLM *multi;
 	char *user_agent;
-	char *proxy;			/* NULL: as the environment says */
+	char *proxy; /* NULL: as the environment says */
 	int connect_ms, stall_s, total_ms;
 	struct trust trust;
-	unsigned long connections;	/* opened by transfers that ended */
+	unsigned long connections; /* opened by transfers that ended */
 };
 
 struct transfer {
-	struct transfer *sibling, *next;	/* its owner's lists */
+	struct transfer *sibling, *next; /* its owner's lists */
 	struct session *session;
 	CURL *easy;
-	bool running;			/* the multi handle has it */
+	bool running; /* the multi handle has it */
 
 	/* Set by its owner before transfer_start(). */
 	http_done *done;
@@ -45,10 +45,10 @@ struct transfer {
 	struct peer *peer;
 	bool tls;
 
-	bool narrow;			/* more is trusted than it was given */
+	bool narrow; /* more is trusted than it was given */
 	struct buf request_body;
 	struct curl_slist *request_fields;
-	int64_t started;		/* date_mono_ms() */
+	int64_t started; /* date_mono_ms() */
 
 	int status;
 	struct fields fields;
@@ -59,7 +59,7 @@ struct transfer {
 
 /* NULL and ERR_SOFTWARE when libcurl makes no handle. */
 struct transfer *transfer_new(struct session *session, struct err *err);
-void transfer_free(struct transfer *t);		/* unheard, if it is running */
+void transfer_free(struct transfer *t); /* unheard, if it is running */
 
 /* -1: it was not sent, and is to be cleared. */
 int transfer_start(struct transfer *t, const struct http_request *request);
@@ -70,8 +70,8 @@ int transfer_start(struct transfer *t, const struct http_request *request);
  */
 bool transfer_end(struct transfer *t, CURLcode rc);
 
-void transfer_report(struct transfer *t);	/* calls done() */
-void transfer_clear(struct transfer *t);	/* ready for another request */
+void transfer_report(struct transfer *t); /* calls done() */
+void transfer_clear(struct transfer *t);  /* ready for another request */
 
 /* A number that libcurl knows of it; 0 if it does not. */
 long transfer_info(const struct transfer *t, CURLINFO info);

@@ -64,8 +64,10 @@ system_file(struct trust *trust, const char *built_in, struct err *err)
 		if (file_is_readable(usual[i]))
 			trust->system = xstrdup(usual[i]);
 	if (!trust->system)
-		err_set(err, ERR_CONFIG, "this system has no bundle of CA "
-		    "certificates, not %s nor another", usual[0]);
+		err_set(err, ERR_CONFIG,
+		    "this system has no bundle of CA "
+		    "certificates, not %s nor another",
+		    usual[0]);
 	return trust->system;
 }
 
@@ -81,8 +83,8 @@ wide_file(struct trust *trust, const char *built_in, struct err *err)
 	system = system_file(trust, built_in, err);
 	if (!system)
 		return NULL;
-	if (file_read(AT_FDCWD, system, BUF_MAX / 2, FILE_FOLLOW, &both,
-	    err) == -1) {
+	if (file_read(AT_FDCWD, system, BUF_MAX / 2, FILE_FOLLOW, &both, err) ==
+	    -1) {
 		err_wrap(err, "CA certificates");
 		err->code = ERR_CONFIG;
 		goto out;
@@ -96,8 +98,8 @@ out:
 }
 
 const char *
-trust_file(struct trust *trust, bool wide, const char *built_in,
-    struct err *err)
+trust_file(
+    struct trust *trust, bool wide, const char *built_in, struct err *err)
 {
 	if (trust->extra.len == 0)
 		return system_file(trust, built_in, err);
@@ -116,26 +118,28 @@ static int
 take_extra(struct trust *trust, const void *pem, size_t len, struct err *err)
 {
 	if (len == 0)
-		return err_set(err, ERR_CONFIG,
-		    "the bundle of trusted CAs is empty");
+		return err_set(
+		    err, ERR_CONFIG, "the bundle of trusted CAs is empty");
 	trust->extra.max = BUF_MAX / 2;
 	if (buf_add(&trust->extra, pem, len) == -1)
-		return err_set(err, ERR_CONFIG,
-		    "the bundle of trusted CAs is too large");
+		return err_set(
+		    err, ERR_CONFIG, "the bundle of trusted CAs is too large");
 	return ca_memory_fill(&trust->narrow, &trust->extra, err);
 }
 
 int
-trust_open(struct trust *trust, const struct http_config *config,
-    struct err *err)
+trust_open(
+    struct trust *trust, const struct http_config *config, struct err *err)
 {
-	*trust = (struct trust){ .only = config->extra_ca_only,
-		.narrow.fd = -1, .wide.fd = -1 };
+	*trust = (struct trust) {
+		.only = config->extra_ca_only, .narrow.fd = -1, .wide.fd = -1
+	};
 	if (trust->only && !config->extra_ca)
 		return err_set(err, ERR_CONFIG,
 		    "no CA is to be trusted: there is no bundle");
-	if (config->extra_ca && take_extra(trust, config->extra_ca,
-	    config->extra_ca_len, err) == -1)
+	if (config->extra_ca &&
+	    take_extra(trust, config->extra_ca, config->extra_ca_len, err) ==
+	        -1)
 		return -1;
 	if (config->ca_file && !trust->only) {
 		if (!file_is_readable(config->ca_file))

@@ -24,25 +24,25 @@ struct ca_memory {
 };
 
 struct trust {
-	struct buf extra;		/* the caller's PEM; empty: none */
-	bool only;			/* extra and nothing else */
-	char *system;			/* path of the bundle, once known */
-	struct ca_memory narrow;	/* extra alone */
-	struct ca_memory wide;		/* the system's and extra */
+	struct buf extra;        /* the caller's PEM; empty: none */
+	bool only;               /* extra and nothing else */
+	char *system;            /* path of the bundle, once known */
+	struct ca_memory narrow; /* extra alone */
+	struct ca_memory wide;   /* the system's and extra */
 };
 
 /* ERR_CONFIG when the trust input is unusable. */
-int trust_open(struct trust *trust, const struct http_config *config,
-    struct err *err);
-void trust_close(struct trust *trust);	/* after a failed trust_open() too */
+int trust_open(
+    struct trust *trust, const struct http_config *config, struct err *err);
+void trust_close(struct trust *trust); /* after a failed trust_open() too */
 
 /*
  * The CA file for a connection, valid until trust_close(); NULL and err when
  * there is none.  wide: narrow trust was not enough for this peer.  built_in:
  * the bundle that libcurl was built with, or NULL.
  */
-const char *trust_file(struct trust *trust, bool wide, const char *built_in,
-    struct err *err);
+const char *trust_file(
+    struct trust *trust, bool wide, const char *built_in, struct err *err);
 
 /* More is trusted than file holds: ask for the wide one before giving up. */
 bool trust_is_narrow(const struct trust *trust, const char *file);

@@ -13,7 +13,7 @@
 #include "pki/key.h"
 
 enum {
-	BACKDATE = 3600,		/* the CA's clock may be behind ours */
+	BACKDATE = 3600, /* the CA's clock may be behind ours */
 	LIFETIME = 24 * 3600,
 	SERIAL_LEN = 16,
 	DER_OCTET_STRING = 0x04
@@ -24,7 +24,7 @@ enum {
 #define SUBJECT "ACME challenge"
 
 struct alpn_cert {
-	gnutls_pcert_st pcert;		/* zeroed until it is made */
+	gnutls_pcert_st pcert; /* zeroed until it is made */
 	gnutls_privkey_t privkey;
 };
 
@@ -35,8 +35,8 @@ set_acme_identifier(gnutls_x509_crt_t crt, const char *key_authorization)
 	unsigned char der[2 + SHA256_LEN] = { DER_OCTET_STRING, SHA256_LEN };
 
 	hash_sha256(key_authorization, strlen(key_authorization), der + 2);
-	return gnutls_x509_crt_set_extension_by_oid(crt, ACME_IDENTIFIER, der,
-	    sizeof(der), 1);
+	return gnutls_x509_crt_set_extension_by_oid(
+	    crt, ACME_IDENTIFIER, der, sizeof(der), 1);
 }
 
 static int
@@ -59,7 +59,7 @@ set_frame(gnutls_x509_crt_t crt, time_t now)
 	int rc = gnutls_x509_crt_set_version(crt, 3);
 
 	hash_random(serial, sizeof(serial));
-	serial[0] = (serial[0] & 0x7f) | 0x40;	/* positive, full length */
+	serial[0] = (serial[0] & 0x7f) | 0x40; /* positive, full length */
 	if (rc == 0)
 		rc = gnutls_x509_crt_set_serial(crt, serial, sizeof(serial));
 	if (rc == 0)
@@ -86,8 +86,8 @@ make_crt(gnutls_x509_crt_t crt, const struct key *key,
 	if (rc == 0)
 		rc = set_acme_identifier(crt, key_authorization);
 	if (rc == 0)
-		rc = gnutls_x509_crt_sign2(crt, crt, key_handle(key),
-		    GNUTLS_DIG_SHA256, 0);
+		rc = gnutls_x509_crt_sign2(
+		    crt, crt, key_handle(key), GNUTLS_DIG_SHA256, 0);
 	return rc;
 }
 
@@ -100,8 +100,8 @@ make_pair(struct alpn_cert *cert, gnutls_x509_crt_t crt, const struct key *key)
 	if (rc == 0)
 		rc = gnutls_privkey_init(&cert->privkey);
 	if (rc == 0)
-		rc = gnutls_privkey_import_x509(cert->privkey, key_handle(key),
-		    GNUTLS_PRIVKEY_IMPORT_COPY);
+		rc = gnutls_privkey_import_x509(
+		    cert->privkey, key_handle(key), GNUTLS_PRIVKEY_IMPORT_COPY);
 	return rc;
 }
 
@@ -124,8 +124,8 @@ alpn_cert_new(const struct identifier *id, const char *key_authorization,
 		rc = make_pair(cert, crt, key);
 	}
 	if (rc < 0) {
-		gtls_fail(err, ERR_SOFTWARE, "making a tls-alpn-01 certificate",
-		    rc);
+		gtls_fail(
+		    err, ERR_SOFTWARE, "making a tls-alpn-01 certificate", rc);
 		alpn_cert_free(cert);
 		cert = NULL;
 	}

@@ -15,8 +15,8 @@
 #include "pki/key.h"
 
 enum {
-	STATUS_REQUEST = 5,	/* RFC 6066, 8; RFC 7633, 6 */
-	AIA_MAX = 16,		/* entries looked at for an OCSP URL */
+	STATUS_REQUEST = 5, /* RFC 6066, 8; RFC 7633, 6 */
+	AIA_MAX = 16,       /* entries looked at for an OCSP URL */
 	DER_SEQUENCE = 0x30
 };
 
@@ -36,8 +36,8 @@ san_dns(const char *text, size_t size, struct identifier *out, struct err *err)
 	}
 	/* No address, no dot at the end (RFC 5280, 4.2.1.6). */
 	if (id.type != IDENTIFIER_DNS || !name_equal(id.value, text))
-		return err_set(err, ERR_DATA, "the DNS name \"%s\" is none",
-		    text);
+		return err_set(
+		    err, ERR_DATA, "the DNS name \"%s\" is none", text);
 	*out = id;
 	return 1;
 }
@@ -51,8 +51,8 @@ san_ip(const char *bytes, size_t size, struct identifier *out, struct err *err)
 
 	if ((size != 4 && size != 16) ||
 	    !inet_ntop(family, bytes, text, sizeof(text)))
-		return err_set(err, ERR_DATA, "an IP address of %zu bytes",
-		    size);
+		return err_set(
+		    err, ERR_DATA, "an IP address of %zu bytes", size);
 	if (identifier_parse(text, &id, err) == -1) {
 		err->code = ERR_DATA;
 		return -1;
@@ -67,8 +67,8 @@ gtls_san(gnutls_x509_crt_t crt, unsigned int i, struct identifier *out,
 {
 	char text[NAME_MAX_LEN + 1];
 	size_t size = sizeof(text);
-	int type = gnutls_x509_crt_get_subject_alt_name(crt, i, text, &size,
-	    NULL);
+	int type = gnutls_x509_crt_get_subject_alt_name(
+	    crt, i, text, &size, NULL);
 
 	if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 		return 0;
@@ -118,8 +118,8 @@ allows_servers(gnutls_x509_crt_t crt)
 
 	for (unsigned int i = 0;; i++) {
 		size_t size = sizeof(oid);
-		int rc = gnutls_x509_crt_get_key_purpose_oid(crt, i, oid, &size,
-		    NULL);
+		int rc = gnutls_x509_crt_get_key_purpose_oid(
+		    crt, i, oid, &size, NULL);
 
 		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			return i == 0;
@@ -143,8 +143,9 @@ gtls_must_staple(gnutls_x509_crt_t crt)
 	if (gnutls_x509_tlsfeatures_init(&features) < 0)
 		return false;
 	if (gnutls_x509_crt_get_tlsfeatures(crt, features, 0, NULL) == 0)
-		for (unsigned int i = 0; !found && gnutls_x509_tlsfeatures_get(
-		    features, i, &feature) == 0; i++)
+		for (unsigned int i = 0; !found &&
+		     gnutls_x509_tlsfeatures_get(features, i, &feature) == 0;
+		     i++)
 			found = feature == STATUS_REQUEST;
 	gnutls_x509_tlsfeatures_deinit(features);
 	return found;
@@ -159,13 +160,12 @@ read_issuer(gnutls_x509_crt_t crt, struct cert *cert)
 	size_t size = sizeof(cert->issuer), n;
 
 	if (gnutls_x509_crt_get_issuer_dn_by_oid(crt,
-	    GNUTLS_OID_X520_COMMON_NAME, 0, 0, cert->issuer, &size) == 0)
+	        GNUTLS_OID_X520_COMMON_NAME, 0, 0, cert->issuer, &size) == 0)
 		return;
 	cert->issuer[0] = '\0';
 	if (gnutls_x509_crt_get_issuer_dn3(crt, &dn, 0) < 0)
 		return;
-	n = dn.size < sizeof(cert->issuer) ? dn.size :
-	    sizeof(cert->issuer) - 1;
+	n = dn.size < sizeof(cert->issuer) ? dn.size : sizeof(cert->issuer) - 1;
 	while (n > 0 && n < dn.size && (dn.data[n] & 0xc0) == 0x80)
 		n--;
 	memcpy(cert->issuer, dn.data, n);
@@ -179,8 +179,8 @@ read_aki(gnutls_x509_crt_t crt, struct cert *cert)
 {
 	size_t size = sizeof(cert->aki);
 
-	if (gnutls_x509_crt_get_authority_key_id(crt, cert->aki, &size,
-	    NULL) == 0)
+	if (gnutls_x509_crt_get_authority_key_id(crt, cert->aki, &size, NULL) ==
+	    0)
 		cert->aki_len = size;
 }
 
@@ -195,20 +195,20 @@ read_ocsp_url(gnutls_x509_crt_t crt, struct cert *cert)
 	int rc = GNUTLS_E_UNKNOWN_ALGORITHM;
 
 	for (unsigned int i = 0;
-	    i < AIA_MAX && rc == GNUTLS_E_UNKNOWN_ALGORITHM; i++)
-		rc = gnutls_x509_crt_get_authority_info_access(crt, i,
-		    GNUTLS_IA_OCSP_URI, &url, NULL);
+	     i < AIA_MAX && rc == GNUTLS_E_UNKNOWN_ALGORITHM; i++)
+		rc = gnutls_x509_crt_get_authority_info_access(
+		    crt, i, GNUTLS_IA_OCSP_URI, &url, NULL);
 	if (rc < 0)
 		return;
 	if (url.size > 0 && url.size < sizeof(cert->ocsp_url) &&
 	    !memchr(url.data, '\0', url.size))
-		memcpy(cert->ocsp_url, url.data, url.size);	/* was zeroed */
+		memcpy(cert->ocsp_url, url.data, url.size); /* was zeroed */
 	gtls_free(&url);
 }
 
 static int
-read_required(const char *what, gnutls_x509_crt_t crt, struct cert *cert,
-    struct err *err)
+read_required(
+    const char *what, gnutls_x509_crt_t crt, struct cert *cert, struct err *err)
 {
 	size_t serial = sizeof(cert->serial), id = sizeof(cert->key_id);
 	unsigned int bits = 0;
@@ -218,13 +218,14 @@ read_required(const char *what, gnutls_x509_crt_t crt, struct cert *cert,
 		return err_set(err, ERR_DATA, "%s: serial number: %s", what,
 		    gnutls_strerror(rc));
 	cert->serial_len = serial;
-	rc = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256,
-	    cert->key_id, &id);
+	rc = gnutls_x509_crt_get_key_id(
+	    crt, GNUTLS_KEYID_USE_SHA256, cert->key_id, &id);
 	if (rc < 0)
 		return err_set(err, ERR_DATA, "%s: public key: %s", what,
 		    gnutls_strerror(rc));
 	rc = gnutls_x509_crt_get_pk_algorithm(crt, &bits);
-	cert->key_type = rc < 0 ? KEY_OTHER :
+	cert->key_type = rc < 0 ?
+	    KEY_OTHER :
 	    gtls_key_type((gnutls_pk_algorithm_t)rc, bits);
 	cert->not_before = gnutls_x509_crt_get_activation_time(crt);
 	cert->not_after = gnutls_x509_crt_get_expiration_time(crt);
@@ -245,8 +246,8 @@ import(const char *what, const void *data, size_t len, gnutls_x509_crt_t crt,
 		return err_set(err, ERR_DATA,
 		    "%s: %zu bytes are no certificate (%d at most)", what, len,
 		    (int)CERT_SIZE);
-	rc = gnutls_x509_crt_import(crt, &d,
-	    der ? GNUTLS_X509_FMT_DER : GNUTLS_X509_FMT_PEM);
+	rc = gnutls_x509_crt_import(
+	    crt, &d, der ? GNUTLS_X509_FMT_DER : GNUTLS_X509_FMT_PEM);
 	if (rc < 0)
 		return err_set(err, ERR_DATA, "%s: no certificate: %s", what,
 		    gnutls_strerror(rc));

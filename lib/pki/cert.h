@@ -21,27 +21,27 @@ struct buf;
 struct err;
 
 enum {
-	CERT_SIZE = 256 * 1024,	/* cap on a chain file */
-	CERT_CHAIN_MAX = 10,	/* certificates in a chain */
+	CERT_SIZE = 256 * 1024, /* cap on a chain file */
+	CERT_CHAIN_MAX = 10,    /* certificates in a chain */
 	CERT_SERIAL_MAX = 40
 };
 
 struct cert {
-	struct identifier *names;	/* subjectAltName, in its order */
+	struct identifier *names; /* subjectAltName, in its order */
 	size_t n_names;
-	time_t not_before, not_after;	/* not_after as written: inclusive */
-	char issuer[256];		/* issuer's common name, else its DN */
-	unsigned char serial[CERT_SERIAL_MAX];	/* DER contents, with its 00 */
+	time_t not_before, not_after; /* not_after as written: inclusive */
+	char issuer[256];             /* issuer's common name, else its DN */
+	unsigned char serial[CERT_SERIAL_MAX]; /* DER contents, with its 00 */
 	size_t serial_len;
-	unsigned char aki[64];		/* authority key id, or aki_len 0 */
+	unsigned char aki[64]; /* authority key id, or aki_len 0 */
 	size_t aki_len;
-	unsigned char key_id[32];	/* compare with key_id() */
+	unsigned char key_id[32]; /* compare with key_id() */
 	enum key_type key_type;
 	bool must_staple;
 	bool is_ca;
-	bool server_auth;		/* its extended key usage, if it has
+	bool server_auth;   /* its extended key usage, if it has
 					 * one, allows TLS servers */
-	char ocsp_url[512];		/* first one, or "" */
+	char ocsp_url[512]; /* first one, or "" */
 };
 
 /* Reads the first certificate of a PEM text. what is for messages. ERR_DATA. */
@@ -57,7 +57,7 @@ bool cert_covers(const struct cert *cert, const struct identifier *id);
 
 /* What a chain must be, to be kept. */
 struct cert_want {
-	const unsigned char *key_id;		/* 32 bytes */
+	const unsigned char *key_id; /* 32 bytes */
 	const struct identifier *names;
 	size_t n_names;
 	bool must_staple;
@@ -73,14 +73,14 @@ struct cert_want {
  * allowed; its own dates and signature mean nothing.  ERR_PROTOCOL with what is
  * wrong.
  */
-int cert_chain_check(const void *pem, size_t len, const struct cert_want *want,
-    struct err *err);
+int cert_chain_check(
+    const void *pem, size_t len, const struct cert_want *want, struct err *err);
 
 /*
  * A trust input: PEM text with at least one certificate, every block of which
  * parses.  ERR_CONFIG; n is set to how many there are.
  */
-int cert_trust_check(const char *what, const void *pem, size_t len, size_t *n,
-    struct err *err);
+int cert_trust_check(
+    const char *what, const void *pem, size_t len, size_t *n, struct err *err);
 
 #endif

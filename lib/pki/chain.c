@@ -13,12 +13,12 @@
 #include "pki/gtls.h"
 
 enum {
-	DER_MAX = 32 * 1024,	/* one certificate; a thousand names fit, and
+	DER_MAX = 32 * 1024, /* one certificate; a thousand names fit, and
 				   GnuTLS takes quadratic time for some */
-	GRACE = 3600,		/* the CA's clock may be ahead of ours */
-	SHOWN = 40,		/* bytes of a peer's text in a message */
+	GRACE = 3600,        /* the CA's clock may be ahead of ours */
+	SHOWN = 40,          /* bytes of a peer's text in a message */
 	DN_SHOWN = 128,
-	SIG_MAX = 1024,		/* RSA of 8192 bits */
+	SIG_MAX = 1024, /* RSA of 8192 bits */
 	EXPONENT_MAX = 8,
 	DER_SEQUENCE = 0x30
 };
@@ -30,8 +30,8 @@ enum {
 
 struct pem {
 	const char *start, *p, *end;
-	size_t n;		/* blocks found so far */
-	bool strict;		/* only white space between blocks */
+	size_t n;    /* blocks found so far */
+	bool strict; /* only white space between blocks */
 };
 
 #define BEGIN "-----BEGIN "
@@ -133,8 +133,8 @@ pem_body(struct pem *pem, struct buf *der, struct err *err)
 		    "certificate %zu: larger than %d bytes", pem->n,
 		    (int)DER_MAX);
 	if (b64_decode(body, len, der) == -1 || der->len == 0)
-		return err_set(err, ERR_PROTOCOL,
-		    "certificate %zu: not base64", pem->n);
+		return err_set(
+		    err, ERR_PROTOCOL, "certificate %zu: not base64", pem->n);
 	return 0;
 }
 
@@ -155,7 +155,7 @@ pem_next(struct pem *pem, struct buf *der, struct err *err)
 
 /* -- the chain ----------------------------------------------------------- */
 
-enum { ROOM = CERT_CHAIN_MAX + 1 };	/* for the one too many */
+enum { ROOM = CERT_CHAIN_MAX + 1 }; /* for the one too many */
 
 struct chain {
 	gnutls_x509_crt_t crt[ROOM];
@@ -176,8 +176,7 @@ chain_release(struct chain *chain)
 /* All blocks before any certificate: nothing is parsed of a text that is
  * refused for its form. */
 static int
-chain_split(struct chain *chain, const void *text, size_t len,
-    struct err *err)
+chain_split(struct chain *chain, const void *text, size_t len, struct err *err)
 {
 	struct pem pem = { .start = text, .p = text, .strict = true };
 	int rc;
@@ -203,8 +202,8 @@ import_der(const struct buf *der, size_t number, gnutls_x509_crt_t *out,
 		return gtls_fail(err, ERR_SOFTWARE, "certificate", rc);
 	rc = gnutls_x509_crt_import(*out, &d, GNUTLS_X509_FMT_DER);
 	if (rc < 0)
-		return err_set(err, ERR_PROTOCOL, "certificate %zu: %s",
-		    number, gnutls_strerror(rc));
+		return err_set(err, ERR_PROTOCOL, "certificate %zu: %s", number,
+		    gnutls_strerror(rc));
 	return 0;
 }
 
@@ -216,8 +215,8 @@ chain_import(struct chain *chain, struct err *err)
 
 		for (size_t j = 0; j < i; j++)
 			if (chain->der[j].len == der->len &&
-			    memcmp(chain->der[j].data, der->data,
-			    der->len) == 0)
+			    memcmp(chain->der[j].data, der->data, der->len) ==
+			        0)
 				return err_set(err, ERR_PROTOCOL,
 				    "certificate %zu is number %zu again",
 				    i + 1, j + 1);
@@ -232,8 +231,7 @@ chain_read(struct chain *chain, const void *text, size_t len, struct err *err)
 {
 	if (len > CERT_SIZE)
 		return err_set(err, ERR_PROTOCOL,
-		    "%zu bytes: no more than %d are read", len,
-		    (int)CERT_SIZE);
+		    "%zu bytes: no more than %d are read", len, (int)CERT_SIZE);
 	if (len == 0)
 		return err_set(err, ERR_PROTOCOL, "empty");
 	if (*(const unsigned char *)text == DER_SEQUENCE)
@@ -303,12 +301,12 @@ static int
 check_algorithm(gnutls_x509_crt_t crt, size_t number, struct err *err)
 {
 	int rc = gnutls_x509_crt_get_signature_algorithm(crt);
-	gnutls_sign_algorithm_t sign = rc > 0 ?
-	    (gnutls_sign_algorithm_t)rc : GNUTLS_SIGN_UNKNOWN;
+	gnutls_sign_algorithm_t sign = rc > 0 ? (gnutls_sign_algorithm_t)rc :
+	                                        GNUTLS_SIGN_UNKNOWN;
 	const char *name = gnutls_sign_get_name(sign);
 
-	if (rc > 0 && gnutls_sign_is_secure2(sign,
-	    GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS))
+	if (rc > 0 &&
+	    gnutls_sign_is_secure2(sign, GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS))
 		return 0;
 	return err_set(err, ERR_PROTOCOL,
 	    "certificate %zu is signed with %s: SHA-256 or better is wanted",
@@ -319,7 +317,7 @@ check_algorithm(gnutls_x509_crt_t crt, size_t number, struct err *err)
  * signature takes long enough to be an attack. */
 static const struct {
 	gnutls_pk_algorithm_t pk;
-	unsigned int min, max;		/* bits */
+	unsigned int min, max; /* bits */
 } strengths[] = {
 	{ GNUTLS_PK_RSA, 2048, 8 * SIG_MAX },
 	{ GNUTLS_PK_RSA_PSS, 2048, 8 * SIG_MAX },
@@ -344,9 +342,9 @@ check_exponent(gnutls_pubkey_t pub, size_t number, struct err *err)
 	gnutls_datum_t n = { NULL, 0 }, e = { NULL, 0 };
 	unsigned int bytes;
 
-	if (gnutls_pubkey_export_rsa_raw2(pub, &n, &e,
-	    GNUTLS_EXPORT_FLAG_NO_LZ) < 0)
-		return 0;	/* not RSA */
+	if (gnutls_pubkey_export_rsa_raw2(
+	        pub, &n, &e, GNUTLS_EXPORT_FLAG_NO_LZ) < 0)
+		return 0; /* not RSA */
 	bytes = e.size;
 	gtls_free(&n);
 	gtls_free(&e);
@@ -370,7 +368,8 @@ check_pubkey(gnutls_pubkey_t pub, size_t number, struct err *err)
 		name = gnutls_pk_get_name((gnutls_pk_algorithm_t)pk);
 	return err_set(err, ERR_PROTOCOL,
 	    "certificate %zu has a public key that is not acceptable: %s, "
-	    "%u bits", number, name ? name : "unknown kind", bits);
+	    "%u bits",
+	    number, name ? name : "unknown kind", bits);
 }
 
 /* The certificate's public key if it is acceptable, else NULL. */
@@ -402,13 +401,14 @@ has_key(gnutls_x509_crt_t crt, const unsigned char *key_id)
 	unsigned char id[32];
 	size_t size = sizeof(id);
 
-	return gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, id,
-	    &size) == 0 && memcmp(id, key_id, sizeof(id)) == 0;
+	return gnutls_x509_crt_get_key_id(
+	           crt, GNUTLS_KEYID_USE_SHA256, id, &size) == 0 &&
+	    memcmp(id, key_id, sizeof(id)) == 0;
 }
 
 static int
-check_leaf_key(const struct chain *chain, const struct cert_want *want,
-    struct err *err)
+check_leaf_key(
+    const struct chain *chain, const struct cert_want *want, struct err *err)
 {
 	if (has_key(chain->crt[0], want->key_id))
 		return 0;
@@ -416,7 +416,8 @@ check_leaf_key(const struct chain *chain, const struct cert_want *want,
 		if (has_key(chain->crt[i], want->key_id))
 			return err_set(err, ERR_PROTOCOL,
 			    "certificate %zu is for our key, but it has to be "
-			    "the first", i + 1);
+			    "the first",
+			    i + 1);
 	return err_set(err, ERR_PROTOCOL,
 	    "the certificate is for another key than the CSR's");
 }
@@ -440,10 +441,10 @@ check_subject(gnutls_x509_crt_t leaf, struct err *err)
 
 	if (gnutls_x509_crt_get_subject(leaf, &dn) < 0)
 		return err_set(err, ERR_PROTOCOL, "its subject is unreadable");
-	for (int rdn = 0;
-	    gnutls_x509_dn_get_rdn_ava(dn, rdn, 0, &ava) == 0; rdn++)
+	for (int rdn = 0; gnutls_x509_dn_get_rdn_ava(dn, rdn, 0, &ava) == 0;
+	     rdn++)
 		for (int i = 0;
-		    gnutls_x509_dn_get_rdn_ava(dn, rdn, i, &ava) == 0; i++)
+		     gnutls_x509_dn_get_rdn_ava(dn, rdn, i, &ava) == 0; i++)
 			if (has_nul(&ava))
 				return err_set(err, ERR_PROTOCOL,
 				    "its subject has a NUL byte in it");
@@ -468,8 +469,8 @@ mark(const struct identifier *id, const struct cert_want *want, bool *seen,
 		return err_set(err, ERR_PROTOCOL,
 		    "it names %s, which was not ordered", id->value);
 	if (before)
-		return err_set(err, ERR_PROTOCOL, "it names %s twice",
-		    id->value);
+		return err_set(
+		    err, ERR_PROTOCOL, "it names %s twice", id->value);
 	return 0;
 }
 
@@ -496,8 +497,8 @@ mark_all(gnutls_x509_crt_t leaf, const struct cert_want *want, bool *seen,
 }
 
 static int
-check_names(gnutls_x509_crt_t leaf, const struct cert_want *want,
-    struct err *err)
+check_names(
+    gnutls_x509_crt_t leaf, const struct cert_want *want, struct err *err)
 {
 	bool *seen = xcalloc(want->n_names + 1, sizeof(*seen));
 	int rc = mark_all(leaf, want, seen, err);
@@ -512,8 +513,8 @@ check_names(gnutls_x509_crt_t leaf, const struct cert_want *want,
 }
 
 static int
-check_leaf(const struct chain *chain, const struct cert_want *want,
-    struct err *err)
+check_leaf(
+    const struct chain *chain, const struct cert_want *want, struct err *err)
 {
 	gnutls_x509_crt_t leaf = chain->crt[0];
 
@@ -571,14 +572,14 @@ signed_part(const struct buf *der, gnutls_datum_t *out)
 /* One signature and nothing else: GnuTLS's own chain verification also walks
  * name constraints, where hostile certificates have made it slow before. */
 static int
-check_signature(const struct chain *chain, size_t i, gnutls_pubkey_t by,
-    struct err *err)
+check_signature(
+    const struct chain *chain, size_t i, gnutls_pubkey_t by, struct err *err)
 {
 	unsigned char bytes[SIG_MAX];
 	size_t size = sizeof(bytes);
 	gnutls_datum_t sig, tbs;
-	int rc = gnutls_x509_crt_get_signature(chain->crt[i],
-	    (char *)bytes, &size);
+	int rc = gnutls_x509_crt_get_signature(
+	    chain->crt[i], (char *)bytes, &size);
 
 	if (rc == 0 && signed_part(&chain->der[i], &tbs) == -1)
 		rc = GNUTLS_E_ASN1_DER_ERROR;
@@ -587,12 +588,13 @@ check_signature(const struct chain *chain, size_t i, gnutls_pubkey_t by,
 		rc = gnutls_x509_crt_get_signature_algorithm(chain->crt[i]);
 	}
 	if (rc >= 0)
-		rc = gnutls_pubkey_verify_data2(by,
-		    (gnutls_sign_algorithm_t)rc, 0, &tbs, &sig);
+		rc = gnutls_pubkey_verify_data2(
+		    by, (gnutls_sign_algorithm_t)rc, 0, &tbs, &sig);
 	if (rc < 0)
 		return err_set(err, ERR_PROTOCOL,
 		    "certificate %zu was not signed by the key of number %zu: "
-		    "%s", i + 1, i + 2, gnutls_strerror(rc));
+		    "%s",
+		    i + 1, i + 2, gnutls_strerror(rc));
 	return 0;
 }
 
@@ -603,16 +605,16 @@ check_ca(const struct chain *chain, size_t i, struct err *err)
 	unsigned int usage, ca = 0;
 	int path = -1, rc;
 
-	rc = gnutls_x509_crt_get_basic_constraints(chain->crt[i], NULL, &ca,
-	    &path);
+	rc = gnutls_x509_crt_get_basic_constraints(
+	    chain->crt[i], NULL, &ca, &path);
 	if (rc < 0 || !ca)
 		return err_set(err, ERR_PROTOCOL,
 		    "certificate %zu issued number %zu but is not a CA's",
 		    i + 1, i);
 	if (path >= 0 && (size_t)path < i - 1)
 		return err_set(err, ERR_PROTOCOL,
-		    "certificate %zu may have %d CAs below it, not %zu",
-		    i + 1, path, i - 1);
+		    "certificate %zu may have %d CAs below it, not %zu", i + 1,
+		    path, i - 1);
 	rc = gnutls_x509_crt_get_key_usage(chain->crt[i], &usage, NULL);
 	if (rc == 0 && !(usage & GNUTLS_KEY_KEY_CERT_SIGN))
 		return err_set(err, ERR_PROTOCOL,
@@ -655,7 +657,7 @@ check_one(const struct chain *chain, size_t i, const struct cert_want *want,
 
 	if (!is_root(chain, i) &&
 	    (check_time(crt, i + 1, want->now, err) == -1 ||
-	    check_algorithm(crt, i + 1, err) == -1))
+	        check_algorithm(crt, i + 1, err) == -1))
 		return -1;
 	if (i > 0 && !is_issued_by(chain->crt[i - 1], crt))
 		return wrong_issuer(chain, i - 1, err);
@@ -671,8 +673,8 @@ check_one(const struct chain *chain, size_t i, const struct cert_want *want,
 }
 
 int
-cert_chain_check(const void *pem, size_t len, const struct cert_want *want,
-    struct err *err)
+cert_chain_check(
+    const void *pem, size_t len, const struct cert_want *want, struct err *err)
 {
 	struct chain chain = { .n = 0 };
 	int rc = chain_read(&chain, pem, len, err);
@@ -718,8 +720,8 @@ trust_read(const void *text, size_t len, size_t *n, struct err *err)
 }
 
 int
-cert_trust_check(const char *what, const void *pem, size_t len, size_t *n,
-    struct err *err)
+cert_trust_check(
+    const char *what, const void *pem, size_t len, size_t *n, struct err *err)
 {
 	size_t found = 0;
 	int rc = len > 0 ? trust_read(pem, len, &found, err) : 0;

@@ -10,7 +10,7 @@
 #include "pki/gtls.h"
 #include "pki/key.h"
 
-enum { STATUS_REQUEST = 5 };	/* RFC 6066, 8: what must-staple lists */
+enum { STATUS_REQUEST = 5 }; /* RFC 6066, 8: what must-staple lists */
 
 static int
 add_names(gnutls_x509_crq_t crq, const struct identifier *names, size_t n)
@@ -75,8 +75,8 @@ fill(gnutls_x509_crq_t crq, const struct key *key,
 	if (rc == 0 && must_staple)
 		rc = add_must_staple(crq);
 	if (rc == 0)
-		rc = gnutls_x509_crq_sign2(crq, key_handle(key),
-		    digest_for(key), 0);
+		rc = gnutls_x509_crq_sign2(
+		    crq, key_handle(key), digest_for(key), 0);
 	return rc;
 }
 

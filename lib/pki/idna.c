@@ -11,7 +11,7 @@
 #include "base/name.h"
 #include "pki/gtls.h"
 
-enum { TEXT_MAX = 1024 };	/* 253 characters of four bytes each */
+enum { TEXT_MAX = 1024 }; /* 253 characters of four bytes each */
 
 static bool
 is_ascii(const char *text)
@@ -41,16 +41,16 @@ lower(const char *text)
  * leads, and whoever meant that can write it.
  */
 static int
-convert(const char *name, const char *shown, gnutls_datum_t *out,
-    struct err *err)
+convert(
+    const char *name, const char *shown, gnutls_datum_t *out, struct err *err)
 {
 	gnutls_datum_t back = { NULL, 0 };
 	const char *meant;
 	int rc = gnutls_idna_map(name, (unsigned int)strlen(name), out, 0);
 
 	if (rc == 0)
-		rc = gnutls_idna_reverse_map((const char *)out->data, out->size,
-		    &back, 0);
+		rc = gnutls_idna_reverse_map(
+		    (const char *)out->data, out->size, &back, 0);
 	if (rc < 0)
 		rc = err_set(err, ERR_USAGE,
 		    "\"%s\": not an internationalised name: %s", shown,
@@ -75,8 +75,8 @@ idna_identifier(const char *text, struct identifier *out, struct err *err)
 	if (is_ascii(text))
 		return identifier_parse(text, out, err);
 	if (strlen(text) > TEXT_MAX)
-		return err_set(err, ERR_USAGE,
-		    "\"%.64s...\": too long for a name", text);
+		return err_set(
+		    err, ERR_USAGE, "\"%.64s...\": too long for a name", text);
 	name = lower(text + strlen(star));
 	rc = convert(name, text, &ascii, err);
 	if (rc == 0) {

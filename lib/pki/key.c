@@ -12,22 +12,22 @@
 #include "pki/hash.h"
 
 enum {
-	KEY_TEXT_MAX = 256 * 1024,	/* a chain may be in the file too */
+	KEY_TEXT_MAX = 256 * 1024, /* a chain may be in the file too */
 	RSA_BITS_MIN = 2048,
-	WIDTH_MAX = 66			/* of P-521 */
+	WIDTH_MAX = 66 /* of P-521 */
 };
 
 /* What a kind of key is called, made of and signs with. */
 struct kind {
 	const char *name;
-	const char *crv;		/* NULL for RSA */
+	const char *crv; /* NULL for RSA */
 	const char *alg;
-	size_t width;			/* of a coordinate, in bytes */
+	size_t width; /* of a coordinate, in bytes */
 	enum key_type type;
 	gnutls_pk_algorithm_t pk;
-	gnutls_sign_algorithm_t sign;	/* GnuTLS ties no hash to the curve */
-	unsigned int bits;		/* RSA; 0: any that has no row above */
-	unsigned int make;		/* what GnuTLS wants to hear for it */
+	gnutls_sign_algorithm_t sign; /* GnuTLS ties no hash to the curve */
+	unsigned int bits;            /* RSA; 0: any that has no row above */
+	unsigned int make;            /* what GnuTLS wants to hear for it */
 };
 
 static const struct kind kinds[] = {
@@ -53,7 +53,7 @@ enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 struct key {
 	gnutls_x509_privkey_t x509;
-	gnutls_privkey_t signer;	/* borrows x509 */
+	gnutls_privkey_t signer; /* borrows x509 */
 	const struct kind *kind;
 };
 
@@ -173,14 +173,15 @@ read_pem(const char *what, const void *pem, size_t len, struct key *key,
 	if (len > KEY_TEXT_MAX)
 		return err_set(err, ERR_DATA,
 		    "%s: %zu bytes are no private key", what, len);
-	rc = gnutls_x509_privkey_import2(key->x509, &text, GNUTLS_X509_FMT_PEM,
-	    NULL, 0);
+	rc = gnutls_x509_privkey_import2(
+	    key->x509, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
 	if (rc == 0)
 		return 0;
 	if (rc == GNUTLS_E_DECRYPTION_FAILED)
 		return err_set(err, ERR_DATA,
 		    "%s: the private key is encrypted; store it without a "
-		    "pass phrase", what);
+		    "pass phrase",
+		    what);
 	return err_set(err, ERR_DATA, "%s: no usable private key: %s", what,
 	    gnutls_strerror(rc));
 }
@@ -203,7 +204,8 @@ check_kind(const char *what, struct key *key, struct err *err)
 	name = pk > 0 ? gnutls_pk_get_name((gnutls_pk_algorithm_t)pk) : NULL;
 	return err_set(err, ERR_DATA,
 	    "%s: no CA takes this kind of key (%s, %u bits): P-256, P-384 or "
-	    "RSA is wanted", what, name ? name : "unknown", bits);
+	    "RSA is wanted",
+	    what, name ? name : "unknown", bits);
 }
 
 /* Also that the private and public numbers belong together: the CA certifies
@@ -240,12 +242,12 @@ int
 key_save(const struct key *key, struct buf *out, struct err *err)
 {
 	gnutls_datum_t pem = { NULL, 0 };
-	int rc = gnutls_x509_privkey_export2_pkcs8(key->x509,
-	    GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
+	int rc = gnutls_x509_privkey_export2_pkcs8(
+	    key->x509, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
 
 	if (rc < 0)
-		return gtls_fail(err, ERR_SOFTWARE, "writing a private key",
-		    rc);
+		return gtls_fail(
+		    err, ERR_SOFTWARE, "writing a private key", rc);
 	out->secret = true;
 	buf_put(out, pem.data, pem.size);
 	gtls_wipe(&pem);
@@ -265,8 +267,8 @@ key_id(const struct key *key, unsigned char out[32], struct err *err)
 {
 	unsigned char id[SHA256_LEN];
 	size_t size = sizeof(id);
-	int rc = gnutls_x509_privkey_get_key_id(key->x509,
-	    GNUTLS_KEYID_USE_SHA256, id, &size);
+	int rc = gnutls_x509_privkey_get_key_id(
+	    key->x509, GNUTLS_KEYID_USE_SHA256, id, &size);
 
 	if (rc < 0)
 		return gtls_fail(err, ERR_SOFTWARE, "key id", rc);
@@ -313,8 +315,8 @@ jwk_ec(const struct key *key, gnutls_pubkey_t pub, struct buf *out,
 	unsigned char xy[2 * WIDTH_MAX];
 	size_t width = key->kind->width;
 	gnutls_ecc_curve_t curve;
-	int rc = gnutls_pubkey_export_ecc_raw2(pub, &curve, &x, &y,
-	    GNUTLS_EXPORT_FLAG_NO_LZ);
+	int rc = gnutls_pubkey_export_ecc_raw2(
+	    pub, &curve, &x, &y, GNUTLS_EXPORT_FLAG_NO_LZ);
 
 	if (rc < 0)
 		return gtls_fail(err, ERR_SOFTWARE, "public key", rc);
@@ -323,8 +325,8 @@ jwk_ec(const struct key *key, gnutls_pubkey_t pub, struct buf *out,
 	gtls_free(&y);
 	if (rc == -1)
 		return -1;
-	buf_printf(out, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"",
-	    key->kind->crv);
+	buf_printf(
+	    out, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"", key->kind->crv);
 	b64url_encode(xy, width, out);
 	buf_puts(out, "\",\"y\":\"");
 	b64url_encode(xy + width, width, out);
@@ -336,8 +338,8 @@ static int
 jwk_rsa(gnutls_pubkey_t pub, struct buf *out, struct err *err)
 {
 	gnutls_datum_t n = { NULL, 0 }, e = { NULL, 0 };
-	int rc = gnutls_pubkey_export_rsa_raw2(pub, &n, &e,
-	    GNUTLS_EXPORT_FLAG_NO_LZ);
+	int rc = gnutls_pubkey_export_rsa_raw2(
+	    pub, &n, &e, GNUTLS_EXPORT_FLAG_NO_LZ);
 
 	if (rc < 0)
 		return gtls_fail(err, ERR_SOFTWARE, "public key", rc);
@@ -423,8 +425,8 @@ key_sign_jws(const struct key *key, const void *data, size_t len,
 
 	if (len > BUF_MAX)
 		return err_bug(err, "%zu bytes to be signed", len);
-	rc = gnutls_privkey_sign_data2(key->signer, key->kind->sign, 0, &in,
-	    &sig);
+	rc = gnutls_privkey_sign_data2(
+	    key->signer, key->kind->sign, 0, &in, &sig);
 	if (rc < 0)
 		return gtls_fail(err, ERR_SOFTWARE, "signing", rc);
 	if (key->kind->crv)

@@ -24,19 +24,19 @@ enum key_type {
 	KEY_RSA2048,
 	KEY_RSA3072,
 	KEY_RSA4096,
-	KEY_OTHER	/* loaded, usable, but none that we make */
+	KEY_OTHER /* loaded, usable, but none that we make */
 };
 
 /* "p256", "p384", "rsa2048", "rsa3072", "rsa4096"; "other". */
 const char *key_type_name(enum key_type type);
-int key_type_parse(const char *name, enum key_type *out);	/* 0 or -1 */
+int key_type_parse(const char *name, enum key_type *out); /* 0 or -1 */
 
 /* NULL and ERR_SOFTWARE when the library fails. */
 struct key *key_new(enum key_type type, struct err *err);
 
 /* what names the key in messages ("account key /x/y").  ERR_DATA. */
-struct key *key_load(const char *what, const void *pem, size_t len,
-    struct err *err);
+struct key *
+key_load(const char *what, const void *pem, size_t len, struct err *err);
 
 /* PKCS#8 PEM. out is made secret. */
 int key_save(const struct key *key, struct buf *out, struct err *err);

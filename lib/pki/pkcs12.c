@@ -14,7 +14,7 @@
 #include "pki/key.h"
 
 enum {
-	CERTS_BAG,		/* the bags of a file, in this order */
+	CERTS_BAG, /* the bags of a file, in this order */
 	KEY_BAG,
 	BAGS,
 	KEY_ID_SIZE = 64
@@ -36,8 +36,8 @@ pkcs12_password_check(const char *password, struct err *err)
 	for (; left > 0; password += n, left -= n) {
 		n = json_utf8_len(password, left);
 		if (n == 0)
-			return err_set(err, ERR_CONFIG,
-			    "the password is not UTF-8");
+			return err_set(
+			    err, ERR_CONFIG, "the password is not UTF-8");
 		if ((unsigned char)*password < ' ' || *password == 0x7f)
 			return err_set(err, ERR_CONFIG,
 			    "there is a control character in the password");
@@ -50,7 +50,7 @@ pkcs12_password_check(const char *password, struct err *err)
 struct contents {
 	gnutls_x509_crt_t *certs;
 	unsigned int n;
-	gnutls_x509_privkey_t key;	/* borrowed */
+	gnutls_x509_privkey_t key; /* borrowed */
 	/* RFC 2985, 5.5.2: what ties key and certificate together */
 	unsigned char id[KEY_ID_SIZE];
 	size_t id_len;
@@ -72,10 +72,12 @@ read_certs(const void *chain, size_t len, struct contents *c, struct err *err)
 	int rc;
 
 	if (len > CERT_SIZE)
-		return err_set(err, ERR_DATA, "the chain is larger than %d "
-		    "bytes", CERT_SIZE);
-	rc = gnutls_x509_crt_list_import2(&c->certs, &c->n, &pem,
-	    GNUTLS_X509_FMT_PEM, 0);
+		return err_set(err, ERR_DATA,
+		    "the chain is larger than %d "
+		    "bytes",
+		    CERT_SIZE);
+	rc = gnutls_x509_crt_list_import2(
+	    &c->certs, &c->n, &pem, GNUTLS_X509_FMT_PEM, 0);
 	if (rc >= 0)
 		return 0;
 	c->certs = NULL;
@@ -91,16 +93,16 @@ read_ids(struct contents *c, struct err *err)
 	int rc;
 
 	c->id_len = sizeof(c->id);
-	rc = gnutls_x509_crt_get_key_id(c->certs[0], GNUTLS_KEYID_USE_SHA1,
-	    c->id, &c->id_len);
+	rc = gnutls_x509_crt_get_key_id(
+	    c->certs[0], GNUTLS_KEYID_USE_SHA1, c->id, &c->id_len);
 	if (rc == 0)
-		rc = gnutls_x509_privkey_get_key_id(c->key,
-		    GNUTLS_KEYID_USE_SHA1, of_key, &len);
+		rc = gnutls_x509_privkey_get_key_id(
+		    c->key, GNUTLS_KEYID_USE_SHA1, of_key, &len);
 	if (rc < 0)
 		return gtls_fail(err, ERR_SOFTWARE, "the key's identifier", rc);
 	if (len != c->id_len || memcmp(of_key, c->id, len) != 0)
-		return err_set(err, ERR_DATA,
-		    "the key is not the certificate's");
+		return err_set(
+		    err, ERR_DATA, "the key is not the certificate's");
 	return 0;
 }
 
@@ -108,7 +110,7 @@ static int
 contents_init(struct contents *c, const void *chain, size_t len,
     const struct key *key, const char *name, struct err *err)
 {
-	*c = (struct contents){ .key = key_handle(key), .name = name };
+	*c = (struct contents) { .key = key_handle(key), .name = name };
 	if (read_certs(chain, len, c, err) == 0 && read_ids(c, err) == 0)
 		return 0;
 	contents_release(c);
@@ -136,8 +138,9 @@ fill_certs(gnutls_pkcs12_bag_t bag, struct contents *c, const char *password)
 		rc = gnutls_pkcs12_bag_set_crt(bag, c->certs[i]);
 	if (rc >= 0)
 		rc = label(bag, c);
-	return rc < 0 ? rc : gnutls_pkcs12_bag_encrypt(bag, password,
-	    GNUTLS_PKCS_PBES2_AES_256);
+	return rc < 0 ?
+	    rc :
+	    gnutls_pkcs12_bag_encrypt(bag, password, GNUTLS_PKCS_PBES2_AES_256);
 }
 
 static int
@@ -148,8 +151,8 @@ fill_key(gnutls_pkcs12_bag_t bag, struct contents *c, const char *password)
 	    password, GNUTLS_PKCS_PBES2_AES_256, &der);
 
 	if (rc >= 0)
-		rc = gnutls_pkcs12_bag_set_data(bag,
-		    GNUTLS_BAG_PKCS8_ENCRYPTED_KEY, &der);
+		rc = gnutls_pkcs12_bag_set_data(
+		    bag, GNUTLS_BAG_PKCS8_ENCRYPTED_KEY, &der);
 	gtls_free(&der);
 	return rc < 0 ? rc : label(bag, c);
 }
@@ -183,8 +186,8 @@ build(struct contents *c, const char *password, gnutls_datum_t *out)
 	if (rc >= 0)
 		rc = add_bag(p12, c, password, fill_key);
 	if (rc >= 0)
-		rc = gnutls_pkcs12_generate_mac2(p12, GNUTLS_MAC_SHA256,
-		    password);
+		rc = gnutls_pkcs12_generate_mac2(
+		    p12, GNUTLS_MAC_SHA256, password);
 	if (rc >= 0)
 		rc = gnutls_pkcs12_export2(p12, GNUTLS_X509_FMT_DER, out);
 	gnutls_pkcs12_deinit(p12);
@@ -243,8 +246,8 @@ is_cert(gnutls_pkcs12_bag_t bag, unsigned int i, gnutls_x509_crt_t cert)
 }
 
 static bool
-holds_certs(gnutls_pkcs12_bag_t bag, const struct contents *c,
-    const char *password)
+holds_certs(
+    gnutls_pkcs12_bag_t bag, const struct contents *c, const char *password)
 {
 	if (gnutls_pkcs12_bag_get_type(bag, 0) != GNUTLS_BAG_ENCRYPTED ||
 	    gnutls_pkcs12_bag_decrypt(bag, password) < 0 ||
@@ -257,8 +260,8 @@ holds_certs(gnutls_pkcs12_bag_t bag, const struct contents *c,
 }
 
 static bool
-is_key(const gnutls_datum_t *der, const struct contents *c,
-    const char *password)
+is_key(
+    const gnutls_datum_t *der, const struct contents *c, const char *password)
 {
 	unsigned char id[KEY_ID_SIZE];
 	size_t len = sizeof(id);
@@ -267,17 +270,18 @@ is_key(const gnutls_datum_t *der, const struct contents *c,
 
 	if (gnutls_x509_privkey_init(&key) < 0)
 		return false;
-	same = gnutls_x509_privkey_import_pkcs8(key, der, GNUTLS_X509_FMT_DER,
-	    password, 0) == 0 &&
-	    gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA1, id,
-	    &len) == 0 && len == c->id_len && memcmp(id, c->id, len) == 0;
+	same = gnutls_x509_privkey_import_pkcs8(
+	           key, der, GNUTLS_X509_FMT_DER, password, 0) == 0 &&
+	    gnutls_x509_privkey_get_key_id(
+	        key, GNUTLS_KEYID_USE_SHA1, id, &len) == 0 &&
+	    len == c->id_len && memcmp(id, c->id, len) == 0;
 	gnutls_x509_privkey_deinit(key);
 	return same;
 }
 
 static bool
-holds_key(gnutls_pkcs12_bag_t bag, const struct contents *c,
-    const char *password)
+holds_key(
+    gnutls_pkcs12_bag_t bag, const struct contents *c, const char *password)
 {
 	gnutls_datum_t der;
 
@@ -331,8 +335,9 @@ pkcs12_holds(const void *data, size_t data_len, const char *password,
 	    contents_init(&c, chain, len, key, name, &ignored) == -1)
 		return false;
 	if (gnutls_pkcs12_init(&p12) == 0) {
-		same = gnutls_pkcs12_import(p12, &der, GNUTLS_X509_FMT_DER,
-		    0) == 0 && gnutls_pkcs12_verify_mac(p12, password) == 0 &&
+		same = gnutls_pkcs12_import(
+		           p12, &der, GNUTLS_X509_FMT_DER, 0) == 0 &&
+		    gnutls_pkcs12_verify_mac(p12, password) == 0 &&
 		    check_bag(p12, CERTS_BAG, &c, password, holds_certs) &&
 		    check_bag(p12, KEY_BAG, &c, password, holds_key) &&
 		    !has_more_bags(p12);

@@ -17,8 +17,8 @@ struct err;
 struct key;
 
 enum {
-	PKCS12_SIZE = 512 * 1024,	/* cap on what is read back */
-	PKCS12_PASSWORD_MAX = 256	/* bytes, without NUL */
+	PKCS12_SIZE = 512 * 1024, /* cap on what is read back */
+	PKCS12_PASSWORD_MAX = 256 /* bytes, without NUL */
 };
 
 /*

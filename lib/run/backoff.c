@@ -42,7 +42,8 @@ backoff_next(unsigned failures, time_t now, time_t retry_at, uint32_t random)
 bool
 backoff_waits(time_t failed_at, time_t next_try, time_t now)
 {
-	time_t longest = next_try - failed_at > LONGEST ? LIMIT_LONGEST : LONGEST;
+	time_t longest = next_try - failed_at > LONGEST ? LIMIT_LONGEST :
+	                                                  LONGEST;
 
 	if (now >= next_try || next_try <= failed_at)
 		return false;

@@ -14,8 +14,8 @@
 #include <time.h>
 
 /* failures is at least 1; retry_at is the CA's, or 0; random is any number. */
-time_t backoff_next(unsigned failures, time_t now, time_t retry_at,
-    uint32_t random);
+time_t
+backoff_next(unsigned failures, time_t now, time_t retry_at, uint32_t random);
 
 /*
  * Whether to wait still.  A clock that was set back, or a time that nobody can

@@ -18,11 +18,11 @@
 #include "run/tlsalpn01.h"
 
 enum {
-	FD_RESERVE = 64,		/* the store's, the caller's */
+	FD_RESERVE = 64, /* the store's, the caller's */
 	CONNECTIONS_MAX = 65536,
 	HELD_MAX = 16 * 1024 * 1024,
 	READ_SIZE = 16 * 1024,
-	DRAIN_MAX = 4 * 1024 * 1024	/* bytes passed over behind an answer */
+	DRAIN_MAX = 4 * 1024 * 1024 /* bytes passed over behind an answer */
 };
 
 /* -- rings --------------------------------------------------------------- */
@@ -50,9 +50,8 @@ link_append(struct link *ring, struct link *l)
 	ring->prev = l;
 }
 
-#define CONN_BY(member, link) \
-	((struct conn *)(void *)((char *)(link) - \
-	    offsetof(struct conn, member)))
+#define CONN_BY(member, link)                                                  \
+	((struct conn *)(void *)((char *)(link)-offsetof(struct conn, member)))
 
 /* -- closing ------------------------------------------------------------- */
 
@@ -171,8 +170,8 @@ older(struct conn *a, struct conn *b)
 static bool
 evict(struct crowd *crowd)
 {
-	struct conn *c = older(oldest_idle(crowd, CONN_HTTP),
-	    oldest_idle(crowd, CONN_TLS));
+	struct conn *c = older(
+	    oldest_idle(crowd, CONN_HTTP), oldest_idle(crowd, CONN_TLS));
 
 	if (!c)
 		c = older(oldest(crowd, CONN_HTTP), oldest(crowd, CONN_TLS));
@@ -230,7 +229,7 @@ conn_peer(const struct conn *c, char out[CONN_PEER_MAX])
 	bool ipv4 = memcmp(c->peer, mapped, sizeof(mapped)) == 0;
 
 	if (!inet_ntop(ipv4 ? AF_INET : AF_INET6,
-	    ipv4 ? c->peer + sizeof(mapped) : c->peer, out, CONN_PEER_MAX))
+	        ipv4 ? c->peer + sizeof(mapped) : c->peer, out, CONN_PEER_MAX))
 		out[0] = '\0';
 	return out;
 }
@@ -265,7 +264,7 @@ conn_new(struct crowd *crowd, int fd, enum conn_kind kind,
 	struct conn *c = xcalloc(1, sizeof(*c));
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &c->watch };
 
-	c->watch = (struct watch){ ready, owner, fd };
+	c->watch = (struct watch) { ready, owner, fd };
 	c->events = EPOLLIN;
 	c->crowd = crowd;
 	c->born_ms = date_mono_ms();
@@ -379,7 +378,7 @@ int
 crowd_open(struct crowd *crowd, size_t max, const int life_ms[CONN_KINDS],
     struct err *err)
 {
-	*crowd = (struct crowd){ .max = max };
+	*crowd = (struct crowd) { .max = max };
 	for (int kind = 0; kind < CONN_KINDS; kind++) {
 		crowd->life_ms[kind] = life_ms[kind];
 		link_init(&crowd->age[kind]);
@@ -402,8 +401,8 @@ crowd_watch(struct crowd *crowd, struct watch *w, struct err *err)
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = w };
 
 	if (epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, w->fd, &ev) == -1)
-		return err_sys(err, ERR_UNAVAILABLE,
-		    "cannot wait for connections");
+		return err_sys(
+		    err, ERR_UNAVAILABLE, "cannot wait for connections");
 	return 0;
 }
 

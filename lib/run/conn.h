@@ -31,7 +31,7 @@ struct watch {
 	int fd;
 };
 
-enum { CONN_PEER_MAX = 46 };	/* longest address as text, with its NUL */
+enum { CONN_PEER_MAX = 46 }; /* longest address as text, with its NUL */
 
 enum conn_kind { CONN_HTTP, CONN_TLS, CONN_KINDS };
 
@@ -42,33 +42,33 @@ struct link {
 
 struct crowd {
 	int epoll;
-	int spare;		/* given up to refuse when there is no other */
+	int spare; /* given up to refuse when there is no other */
 	size_t max, n;
 	int life_ms[CONN_KINDS];
-	struct link age[CONN_KINDS];	/* all, by birth */
-	struct link held;	/* those that hold memory, by first byte */
+	struct link age[CONN_KINDS]; /* all, by birth */
+	struct link held;            /* those that hold memory, by first byte */
 	struct link dead;
 	size_t held_bytes;
 };
 
 struct conn {
-	struct watch watch;	/* first: a watch is a conn by a cast */
+	struct watch watch; /* first: a watch is a conn by a cast */
 	struct crowd *crowd;
 	struct link age, held;
 	int64_t born_ms;
 	enum conn_kind kind;
-	unsigned char peer[16];	/* address, IPv4 as IPv6-mapped */
-	uint32_t events;	/* that epoll has been told of */
-	struct buf buf;		/* what came; then what goes */
-	size_t done;		/* bytes of buf scanned or sent, or drained */
-	size_t cost;		/* bytes held for it */
-	struct handshake *handshake;	/* owned, or NULL */
-	char *hit;		/* owned: what to report at the end, or NULL */
+	unsigned char peer[16]; /* address, IPv4 as IPv6-mapped */
+	uint32_t events;        /* that epoll has been told of */
+	struct buf buf;         /* what came; then what goes */
+	size_t done;            /* bytes of buf scanned or sent, or drained */
+	size_t cost;            /* bytes held for it */
+	struct handshake *handshake; /* owned, or NULL */
+	char *hit; /* owned: what to report at the end, or NULL */
 };
 
 /* max 0: what the descriptor limit allows. life_ms is each kind's. */
-int crowd_open(struct crowd *crowd, size_t max,
-    const int life_ms[CONN_KINDS], struct err *err);
+int crowd_open(struct crowd *crowd, size_t max, const int life_ms[CONN_KINDS],
+    struct err *err);
 void crowd_close(struct crowd *crowd);
 
 /* Adds w to the epoll set, for reading. */
@@ -98,8 +98,7 @@ void conn_close(struct conn *c);
 /* All that follows may close the connection, or others to make room. */
 
 /* Waits for EPOLLIN or EPOLLOUT, then calls ready. */
-void conn_wait(struct conn *c, uint32_t events,
-    void (*ready)(struct watch *w));
+void conn_wait(struct conn *c, uint32_t events, void (*ready)(struct watch *w));
 
 /* Appends to buf what has come, up to max bytes in all; false if nothing. */
 bool conn_read(struct conn *c, size_t max);

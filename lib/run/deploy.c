@@ -130,8 +130,8 @@ describe(struct store *s, const struct certificate *c, struct variables *out,
 	v[4] = xasprintf("AUTOCERT_FOLDER=%s", folder);
 	v[5] = xasprintf("AUTOCERT_CERT=%s/%s.crt", folder, name);
 	v[6] = xasprintf("AUTOCERT_KEY=%s/%s.key", folder, name);
-	v[7] = xasprintf("AUTOCERT_EXPIRES=%s",
-	    date_format(c->cert.not_after, expires));
+	v[7] = xasprintf(
+	    "AUTOCERT_EXPIRES=%s", date_format(c->cert.not_after, expires));
 	buf_release(&joined);
 	free(folder);
 	return 0;
@@ -185,11 +185,9 @@ log_output(const char *name, const char *path, struct buf *output)
 static void
 run_hook(struct round *r, const char *path)
 {
-	struct hook hook = {
-		.path = path,
+	struct hook hook = { .path = path,
 		.env = (const char *const *)r->vars.v,
-		.timeout_ms = r->deploy->timeout_ms
-	};
+		.timeout_ms = r->deploy->timeout_ms };
 	struct buf output = BUF_INIT;
 	struct err err = ERR_INIT;
 	int rc;

@@ -22,8 +22,8 @@ struct store;
 
 struct deploy {
 	struct store *store;
-	const char *dir;	/* of hooks for every certificate, or NULL */
-	long timeout_ms;	/* of each hook; 0: two minutes */
+	const char *dir; /* of hooks for every certificate, or NULL */
+	long timeout_ms; /* of each hook; 0: two minutes */
 };
 
 /* The certificate in place is not the one that the hooks have had.  A

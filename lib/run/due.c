@@ -6,9 +6,9 @@
 #include "pki/cert.h"
 
 enum {
-	CHECK_S = 10 * 60,		/* CertMagic's rhythm, and ours */
+	CHECK_S = 10 * 60, /* CertMagic's rhythm, and ours */
 	MARGIN_S = 5 * CHECK_S,
-	SHORT_LIFE_S = 10 * 24 * 3600	/* Let's Encrypt: half, below this */
+	SHORT_LIFE_S = 10 * 24 * 3600 /* Let's Encrypt: half, below this */
 };
 
 /* The end of a life: not_after is its last second (RFC 5280, 4.1.2.5). */
@@ -31,8 +31,9 @@ due_at(time_t not_before, time_t not_after)
 
 	if (life <= 0)
 		return not_before;
-	return end - max(MARGIN_S,
-	    max(life / 50, life < SHORT_LIFE_S ? life / 2 : life / 3));
+	return end -
+	    max(MARGIN_S,
+	        max(life / 50, life < SHORT_LIFE_S ? life / 2 : life / 3));
 }
 
 time_t
@@ -47,7 +48,8 @@ due_with(time_t not_before, time_t not_after, const struct renewal *renewal)
 	if (renewal->selected < not_before)
 		return not_before;
 	return renewal->selected - CHECK_S < latest ?
-	    renewal->selected - CHECK_S : latest;
+	    renewal->selected - CHECK_S :
+	    latest;
 }
 
 bool

@@ -21,11 +21,11 @@ struct renewal;
 time_t due_at(time_t not_before, time_t not_after);
 
 /* The same with what the CA says; renewal may be NULL. */
-time_t due_with(time_t not_before, time_t not_after,
-    const struct renewal *renewal);
+time_t
+due_with(time_t not_before, time_t not_after, const struct renewal *renewal);
 
 /* renewal may be NULL. */
-bool due_now(const struct cert *cert, const struct renewal *renewal,
-    time_t now);
+bool
+due_now(const struct cert *cert, const struct renewal *renewal, time_t now);
 
 #endif

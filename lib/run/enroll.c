@@ -27,7 +27,7 @@ struct enrolment {
 	struct account_files files;
 	struct account_spec spec;
 	struct account *account;
-	bool lost;		/* the CA does not know the URL we had */
+	bool lost; /* the CA does not know the URL we had */
 	struct err *err;
 };
 
@@ -55,19 +55,20 @@ have_key(struct enrolment *n, struct err *err)
 	const struct enroll *e = n->e;
 
 	account_files_release(&n->files);
-	if (account_files_load(n->store, e->issuer, e->email, &n->files,
-	    err) == -1)
+	if (account_files_load(n->store, e->issuer, e->email, &n->files, err) ==
+	    -1)
 		return -1;
 	n->spec.key_is_new = !n->files.key;
 	if (n->files.key)
 		return 0;
 	if (e->only_existing)
-		return err_set(err, ERR_PERMISSION, "there is no account with "
+		return err_set(err, ERR_PERMISSION,
+		    "there is no account with "
 		    "this CA yet: run autocert-register");
 	if (!(n->files.key = key_new(KEY_P256, err)))
 		return -1;
-	return account_key_save(n->store, e->issuer, e->email, n->files.key,
-	    err);
+	return account_key_save(
+	    n->store, e->issuer, e->email, n->files.key, err);
 }
 
 static struct flow *
@@ -99,8 +100,8 @@ save(struct enrolment *n, struct err *err)
 	struct json *record = account_record(n->account);
 	int rc;
 
-	rc = account_record_save(n->store, n->e->issuer, n->e->email, record,
-	    err);
+	rc = account_record_save(
+	    n->store, n->e->issuer, n->e->email, record, err);
 	json_free(record);
 	return rc;
 }
@@ -134,8 +135,8 @@ end(void *self, const struct err *err)
 	 * to know it again: the certificates are not touched */
 	if (err && problem_is(err, "accountDoesNotExist") && n->spec.url &&
 	    !n->lost) {
-		log_warn(NULL, "the CA no longer knows the account %s",
-		    n->spec.url);
+		log_warn(
+		    NULL, "the CA no longer knows the account %s", n->spec.url);
 		n->lost = true;
 		return true;
 	}
@@ -151,14 +152,16 @@ end(void *self, const struct err *err)
 int
 enroll(struct run *run, struct store *store, struct enroll *e, struct err *err)
 {
-	struct enrolment n = {
-		.run = run, .store = store, .e = e, .err = err,
-		.give_up_ms = date_mono_ms() + e->lock_wait_ms
-	};
-	const struct run_job job = {
-		.begin = begin, .local = local, .tick = tick, .end = end,
-		.self = &n
-	};
+	struct enrolment n = { .run = run,
+		.store = store,
+		.e = e,
+		.err = err,
+		.give_up_ms = date_mono_ms() + e->lock_wait_ms };
+	const struct run_job job = { .begin = begin,
+		.local = local,
+		.tick = tick,
+		.end = end,
+		.self = &n };
 
 	e->url = NULL;
 	run_add(run, &job);

@@ -17,20 +17,20 @@ struct run;
 struct store;
 
 struct enroll {
-	const char *issuer;	/* folder name */
-	const char *email;	/* "" for none */
-	bool only_existing;	/* look it up by its key, never make one */
-	const char *eab_key_id;	/* NULL without EAB */
+	const char *issuer;     /* folder name */
+	const char *email;      /* "" for none */
+	bool only_existing;     /* look it up by its key, never make one */
+	const char *eab_key_id; /* NULL without EAB */
 	const void *eab_mac;
 	size_t eab_mac_len;
 	int64_t lock_wait_ms;
 	/* results */
-	char *url;		/* caller frees */
+	char *url; /* caller frees */
 	bool created;
 };
 
 /* Finds or makes the account and fills the results. */
-int enroll(struct run *run, struct store *store, struct enroll *e,
-    struct err *err);
+int
+enroll(struct run *run, struct store *store, struct enroll *e, struct err *err);
 
 #endif

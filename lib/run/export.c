@@ -23,7 +23,7 @@
 
 enum {
 	KEY_SIZE = 64 * 1024,
-	FILE_SIZE = 1024 * 1024,	/* what is larger is none of ours */
+	FILE_SIZE = 1024 * 1024, /* what is larger is none of ours */
 	LOAD_TRIES = 8,
 	TO_MODE = 0755
 };
@@ -36,25 +36,19 @@ static const struct form {
 	const char *name;
 	unsigned int parts;
 	bool pkcs12;
-} forms[EXPORT_FORMS] = {
-	[EXPORT_CERT] = { "cert", LEAF, false },
+} forms[EXPORT_FORMS] = { [EXPORT_CERT] = { "cert", LEAF, false },
 	[EXPORT_CHAIN] = { "chain", ISSUERS, false },
 	[EXPORT_FULLCHAIN] = { "fullchain", LEAF | ISSUERS, false },
 	[EXPORT_KEY] = { "key", KEY, false },
 	[EXPORT_COMBINED] = { "combined", LEAF | ISSUERS | KEY, false },
-	[EXPORT_PKCS12] = { "pkcs12", LEAF | ISSUERS | KEY, true }
-};
+	[EXPORT_PKCS12] = { "pkcs12", LEAF | ISSUERS | KEY, true } };
 
 /* What a certificate's folder below export.to holds. */
 static const struct {
 	enum export_form form;
 	const char *name;
-} to_files[] = {
-	{ EXPORT_CERT, "cert.pem" },
-	{ EXPORT_CHAIN, "chain.pem" },
-	{ EXPORT_FULLCHAIN, "fullchain.pem" },
-	{ EXPORT_KEY, "privkey.pem" }
-};
+} to_files[] = { { EXPORT_CERT, "cert.pem" }, { EXPORT_CHAIN, "chain.pem" },
+	{ EXPORT_FULLCHAIN, "fullchain.pem" }, { EXPORT_KEY, "privkey.pem" } };
 
 enum { TO_FILES = sizeof(to_files) / sizeof(to_files[0]) };
 
@@ -127,11 +121,11 @@ items_init(struct items *items, const struct export *e, const char *name)
 	items->v = xcalloc(e->n_files + TO_FILES, sizeof(*items->v));
 	items->n = 0;
 	for (i = 0; i < e->n_files; i++)
-		add_item(items, e->files[i].form,
-		    expand(e->files[i].path, name));
+		add_item(
+		    items, e->files[i].form, expand(e->files[i].path, name));
 	for (i = 0; e->to && i < TO_FILES; i++)
-		add_item(items, to_files[i].form, xasprintf("%s/%s/%s", e->to,
-		    name, to_files[i].name));
+		add_item(items, to_files[i].form,
+		    xasprintf("%s/%s/%s", e->to, name, to_files[i].name));
 }
 
 static void
@@ -156,14 +150,20 @@ check_path(const struct export_file *file, bool many, struct err *err)
 
 	for (p = file->path; rc == 0 && *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			rc = err_set(err, ERR_USAGE, "--%s: a control "
-			    "character in a file name", option);
+			rc = err_set(err, ERR_USAGE,
+			    "--%s: a control "
+			    "character in a file name",
+			    option);
 	if (rc == 0 && !one)
-		rc = err_set(err, ERR_USAGE, "--%s %s: %%n or %%%% is wanted "
-		    "after a %%", option, file->path);
+		rc = err_set(err, ERR_USAGE,
+		    "--%s %s: %%n or %%%% is wanted "
+		    "after a %%",
+		    option, file->path);
 	else if (rc == 0 && many && strcmp(one, two) == 0)
-		rc = err_set(err, ERR_USAGE, "--%s %s: without %%n all "
-		    "certificates would go into one file", option, file->path);
+		rc = err_set(err, ERR_USAGE,
+		    "--%s %s: without %%n all "
+		    "certificates would go into one file",
+		    option, file->path);
 	free(one);
 	free(two);
 	return rc;
@@ -217,13 +217,13 @@ material_release(struct material *m)
 	buf_release(&m->leaf);
 	buf_release(&m->issuers);
 	buf_release(&m->key_pem);
-	*m = (struct material){ .key = NULL };
+	*m = (struct material) { .key = NULL };
 }
 
 /* The key as it is now, and whether it is this certificate's. */
 static int
-load_key(const struct export *e, struct material *m, bool *fits,
-    struct err *err)
+load_key(
+    const struct export *e, struct material *m, bool *fits, struct err *err)
 {
 	char folder[LAYOUT_KEY_MAX], file[LAYOUT_KEY_MAX];
 	struct buf pem = BUF_SECRET;
@@ -258,13 +258,13 @@ load_pair(const struct export *e, const char *name, struct material *m,
 
 	for (tries = 0; tries < LOAD_TRIES; tries++) {
 		material_release(m);
-		if (certificate_load(e->store, e->issuer, name, true, &m->cert,
-		    err) == -1)
+		if (certificate_load(
+		        e->store, e->issuer, name, true, &m->cert, err) == -1)
 			return -1;
 		/* It has looked again and again. */
 		if (!m->cert.key_matches)
-			return err_set(err, ERR_DATA,
-			    "the key is not the certificate's");
+			return err_set(
+			    err, ERR_DATA, "the key is not the certificate's");
 		if (load_key(e, m, &fits, err) == -1)
 			return -1;
 		if (fits)
@@ -299,7 +299,7 @@ static int
 load(const struct export *e, const char *name, struct material *m,
     struct err *err)
 {
-	*m = (struct material){ .key = NULL };
+	*m = (struct material) { .key = NULL };
 	if (load_pair(e, name, m, err) == 0 &&
 	    key_save(m->key, &m->key_pem, err) == 0) {
 		split(m);
@@ -355,8 +355,9 @@ says_the_same(const struct export *e, const struct material *m,
 		    want.data, want.len, m->key, m->cert.name);
 	} else {
 		render(&forms[item->form], m, &want);
-		same = there->len == want.len && (want.len == 0 ||
-		    memcmp(there->data, want.data, want.len) == 0);
+		same = there->len == want.len &&
+		    (want.len == 0 ||
+		        memcmp(there->data, want.data, want.len) == 0);
 	}
 	buf_release(&want);
 	return same;
@@ -378,13 +379,14 @@ is_like(const struct stat *st, const struct file_access *want)
 
 /* What cannot be read or is too large is not what we would write. */
 static bool
-has_content(const struct export *e, const struct material *m,
-    const struct item *item)
+has_content(
+    const struct export *e, const struct material *m, const struct item *item)
 {
 	struct buf there = BUF_SECRET;
 	struct err ignored = ERR_INIT;
 	bool same = file_read(AT_FDCWD, item->path, FILE_SIZE, 0, &there,
-	    &ignored) == 0 && says_the_same(e, m, item, &there);
+	                &ignored) == 0 &&
+	    says_the_same(e, m, item, &there);
 
 	buf_release(&there);
 	return same;
@@ -402,11 +404,13 @@ compare(const struct export *e, const struct material *m, struct item *item,
 		return 0;
 	}
 	if (S_ISLNK(st.st_mode))
-		return err_set(err, ERR_PERMISSION, "%s: a symbolic link; name "
-		    "the file itself", item->path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_PERMISSION, "%s: not a regular file",
+		return err_set(err, ERR_PERMISSION,
+		    "%s: a symbolic link; name "
+		    "the file itself",
 		    item->path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(
+		    err, ERR_PERMISSION, "%s: not a regular file", item->path);
 	item->differs = !is_like(&st, access_of(e, item)) ||
 	    !has_content(e, m, item);
 	return 0;
@@ -420,8 +424,9 @@ make_folder(const char *path, struct err *err)
 	if (mkdir(path, 0700) == -1) {
 		if (errno == EEXIST)
 			return 0;
-		return err_sys(err, errno == EACCES || errno == EPERM ?
-		    ERR_PERMISSION : ERR_IO, "create %s", path);
+		return err_sys(err,
+		    errno == EACCES || errno == EPERM ? ERR_PERMISSION : ERR_IO,
+		    "create %s", path);
 	}
 	if (chmod(path, TO_MODE) == -1)
 		return err_sys(err, ERR_IO, "set the mode of %s", path);
@@ -499,9 +504,9 @@ make_drafts(const struct export *e, const struct material *m,
 		item = &items->v[i];
 		if (item->differs &&
 		    (make_data(e, m, item, err) == -1 ||
-		    file_draft(AT_FDCWD, item->path, item->data.data,
-		    item->data.len, access_of(e, item), &item->draft,
-		    err) == -1)) {
+		        file_draft(AT_FDCWD, item->path, item->data.data,
+		            item->data.len, access_of(e, item), &item->draft,
+		            err) == -1)) {
 			drop_drafts(items, 0, i);
 			return -1;
 		}
@@ -510,8 +515,8 @@ make_drafts(const struct export *e, const struct material *m,
 }
 
 static int
-place_drafts(struct export *e, const char *name, struct items *items,
-    struct err *err)
+place_drafts(
+    struct export *e, const char *name, struct items *items, struct err *err)
 {
 	struct item *item;
 	size_t i;
@@ -562,8 +567,8 @@ write_files(struct export *e, const char *name, const struct material *m,
 
 /* A polite end waits until drafts are gone and files belong together. */
 static int
-write_undisturbed(struct export *e, const char *name,
-    const struct material *m, struct items *items, struct err *err)
+write_undisturbed(struct export *e, const char *name, const struct material *m,
+    struct items *items, struct err *err)
 {
 	sigset_t ends, before;
 	int rc;

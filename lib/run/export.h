@@ -29,11 +29,11 @@ struct err;
 struct store;
 
 enum export_form {
-	EXPORT_CERT,		/* the leaf */
-	EXPORT_CHAIN,		/* its issuers */
+	EXPORT_CERT,  /* the leaf */
+	EXPORT_CHAIN, /* its issuers */
 	EXPORT_FULLCHAIN,
 	EXPORT_KEY,
-	EXPORT_COMBINED,	/* leaf, issuers, key */
+	EXPORT_COMBINED, /* leaf, issuers, key */
 	EXPORT_PKCS12,
 	EXPORT_FORMS
 };
@@ -44,22 +44,23 @@ bool export_form_has_key(enum export_form form);
 
 struct export_file {
 	enum export_form form;
-	const char *path;	/* absolute; "%n": the certificate's name,
+	const char *path; /* absolute; "%n": the certificate's name,
 				 * "%%": "%" */
 };
 
-struct export {
+struct export
+{
 	struct store *store;
-	const char *issuer;		/* folder name */
+	const char *issuer; /* folder name */
 	const struct export_file *files;
 	size_t n_files;
-	const char *to;			/* absolute, or NULL: a folder for a
+	const char *to;          /* absolute, or NULL: a folder for a
 					 * folder per certificate */
-	struct file_access open;	/* without a key */
+	struct file_access open; /* without a key */
 	struct file_access with_key;
-	const char *password;		/* for EXPORT_PKCS12 */
-	const char *on_change;		/* program, or NULL */
-	long timeout_ms;		/* its; 0: two minutes */
+	const char *password;  /* for EXPORT_PKCS12 */
+	const char *on_change; /* program, or NULL */
+	long timeout_ms;       /* its; 0: two minutes */
 	/* told of each file written */
 	void (*wrote)(void *arg, const char *name, enum export_form form,
 	    const char *path);

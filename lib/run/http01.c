@@ -73,7 +73,7 @@ http01_scan(const char *data, size_t len, size_t seen, size_t *head)
 		before = data[i];
 		if (data[i] != '\n')
 			continue;
-		if (first && !has_version((struct text){ data, i - 1 }))
+		if (first && !has_version((struct text) { data, i - 1 }))
 			return HTTP01_BAD;
 		first = false;
 		if (data[i - 2] == '\n') {
@@ -95,7 +95,7 @@ cut(struct text *rest, const char *separator, struct text *part)
 
 	if (!end)
 		return false;
-	*part = (struct text){ rest->p, (size_t)(end - rest->p) };
+	*part = (struct text) { rest->p, (size_t)(end - rest->p) };
 	rest->p = end + n;
 	rest->n -= part->n + n;
 	return true;
@@ -287,7 +287,7 @@ http01_parse(const char *head, size_t len, struct http01_request *out)
 		if (parse_field(line, &request) == -1)
 			return -1;
 	if (!request.host[0] && ends_with(first, version_1_1))
-		return -1;	/* RFC 9112, 3.2 */
+		return -1; /* RFC 9112, 3.2 */
 	*out = request;
 	return 0;
 }
@@ -309,14 +309,13 @@ is_challenge_token(struct text t)
 }
 
 bool
-http01_challenge(const struct http01_request *request,
-    struct http01_challenge *out)
+http01_challenge(
+    const struct http01_request *request, struct http01_challenge *out)
 {
 	const size_t prefix = sizeof(well_known) - 1;
 	struct text token;
 
-	if (request->method == HTTP01_OTHER ||
-	    request->target_len <= prefix ||
+	if (request->method == HTTP01_OTHER || request->target_len <= prefix ||
 	    memcmp(request->target, well_known, prefix) != 0)
 		return false;
 	token.p = request->target + prefix;

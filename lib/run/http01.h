@@ -26,7 +26,7 @@
 struct buf;
 
 enum {
-	HTTP01_HEAD_MAX = 4096,		/* request line and headers */
+	HTTP01_HEAD_MAX = 4096, /* request line and headers */
 	HTTP01_TOKEN_MAX = 512
 };
 
@@ -38,16 +38,16 @@ enum http01_scan { HTTP01_MORE, HTTP01_READY, HTTP01_BAD };
  * Bad as soon as a byte is met that no request can hold, or a first line that
  * is not HTTP/1.0 or 1.1.
  */
-enum http01_scan http01_scan(const char *data, size_t len, size_t seen,
-    size_t *head);
+enum http01_scan
+http01_scan(const char *data, size_t len, size_t seen, size_t *head);
 
 enum http01_method { HTTP01_GET, HTTP01_HEAD, HTTP01_OTHER };
 
 struct http01_request {
 	enum http01_method method;
-	const char *target;		/* into the head, printable ASCII */
+	const char *target; /* into the head, printable ASCII */
 	size_t target_len;
-	char host[NAME_MAX_LEN + 1];	/* lower case, no port, IPv6 in
+	char host[NAME_MAX_LEN + 1]; /* lower case, no port, IPv6 in
 					 * brackets; "" when it named none */
 };
 
@@ -60,8 +60,8 @@ struct http01_challenge {
 };
 
 /* Whether the request asks for a challenge, and for which. */
-bool http01_challenge(const struct http01_request *request,
-    struct http01_challenge *out);
+bool http01_challenge(
+    const struct http01_request *request, struct http01_challenge *out);
 
 /* Equal, found out in a time that depends on the lengths alone. */
 bool http01_same_token(const char *a, const char *b);

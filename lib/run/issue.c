@@ -26,7 +26,7 @@
 #include "store/lease.h"
 #include "store/store.h"
 
-enum { ORDERS_MAX = 3 };	/* for one issue, with other challenge types */
+enum { ORDERS_MAX = 3 }; /* for one issue, with other challenge types */
 
 struct issue {
 	const struct issue_env *env;
@@ -38,13 +38,13 @@ struct issue {
 	struct lease *lease;
 	int64_t give_up_ms;
 	struct journal journal;
-	bool journalled;		/* it fits, and its order is resumed */
-	bool left;			/* a killed run left one */
+	bool journalled; /* it fits, and its order is resumed */
+	bool left;       /* a killed run left one */
 	struct order_spec order_spec;
 	struct order *order;
 	struct buf thumbprint;
-	struct buf csr;			/* DER */
-	char *replaces;			/* CertID of the one in place, or NULL */
+	struct buf csr; /* DER */
+	char *replaces; /* CertID of the one in place, or NULL */
 	unsigned orders;
 	enum issue_outcome outcome;
 };
@@ -52,16 +52,16 @@ struct issue {
 /* -- is it needed -- */
 
 static int
-needed(const struct certificate *c, const struct issue_spec *spec,
-    struct err *err)
+needed(
+    const struct certificate *c, const struct issue_spec *spec, struct err *err)
 {
 	char date[DATE_MAX];
 	struct renewal r;
 
 	if (!c->key_matches)
 		return err_set(err, ERR_ABSENT, "its key does not fit");
-	if (!identifiers_equal(c->cert.names, c->cert.n_names, spec->names,
-	    spec->n_names))
+	if (!identifiers_equal(
+	        c->cert.names, c->cert.n_names, spec->names, spec->n_names))
 		return err_set(err, ERR_ABSENT, "it is for other names");
 	if (c->cert.key_type != spec->key_type)
 		return err_set(err, ERR_ABSENT, "its key is of type %s",
@@ -71,8 +71,9 @@ needed(const struct certificate *c, const struct issue_spec *spec,
 	renewal_load(c->meta, &r);
 	if (due_now(&c->cert, &r, time(NULL)))
 		return err_set(err, ERR_ABSENT, "it is due since %s",
-		    date_format(due_with(c->cert.not_before, c->cert.not_after,
-		    &r), date));
+		    date_format(
+		        due_with(c->cert.not_before, c->cert.not_after, &r),
+		        date));
 	return 0;
 }
 
@@ -127,8 +128,9 @@ journal_fits(const struct issue *is)
 {
 	const struct journal *j = &is->journal;
 
-	return identifiers_equal(j->names, j->n_names, is->spec.names,
-	    is->spec.n_names) && j->key_type == is->spec.key_type &&
+	return identifiers_equal(
+	           j->names, j->n_names, is->spec.names, is->spec.n_names) &&
+	    j->key_type == is->spec.key_type &&
 	    j->must_staple == is->spec.must_staple && j->order_url;
 }
 
@@ -151,7 +153,7 @@ open_journal(struct issue *is, struct err *err)
 	bool found = false;
 
 	if (journal_load(is->env->store, is->env->issuer, is->name,
-	    &is->journal, &found, err) == -1)
+	        &is->journal, &found, err) == -1)
 		return -1;
 	is->left |= found;
 	is->journalled = found && journal_fits(is);
@@ -191,13 +193,13 @@ find_replaced(struct issue *is)
 	if (!is->spec.renew || is->replaces || is->orders ||
 	    name_safe(is->name, name, sizeof(name)) == -1 ||
 	    certificate_load(is->env->store, is->env->issuer, name, false, &c,
-	    &ignored) == -1)
+	        &ignored) == -1)
 		return;
-	(void)json_get_object("metadata", c.meta, "issuer_data", JSON_OPTIONAL,
-	    &data, NULL);
+	(void)json_get_object(
+	    "metadata", c.meta, "issuer_data", JSON_OPTIONAL, &data, NULL);
 	if (data)
-		(void)json_get_string("metadata", data, "ca", JSON_OPTIONAL,
-		    &ca, NULL);
+		(void)json_get_string(
+		    "metadata", data, "ca", JSON_OPTIONAL, &ca, NULL);
 	if (ca && strcmp(ca, is->env->ca) == 0 &&
 	    cert_covers(&c.cert, &is->spec.names[0]) &&
 	    cert_ari_id(&c.cert, &id, NULL) == 0)
@@ -209,7 +211,8 @@ find_replaced(struct issue *is)
 static int
 open_thumbprint(struct issue *is, struct err *err)
 {
-	return is->thumbprint.len ? 0 :
+	return is->thumbprint.len ?
+	    0 :
 	    key_thumbprint(is->env->account_key, &is->thumbprint, err);
 }
 
@@ -220,18 +223,17 @@ open_order(struct issue *is, struct err *err)
 
 	order_free(is->order);
 	is->order = NULL;
-	*o = (struct order_spec){
-		.name = is->name,
+	*o = (struct order_spec) { .name = is->name,
 		.directory = run_directory(is->env->run, err),
-		.names = is->spec.names, .n_names = is->spec.n_names,
+		.names = is->spec.names,
+		.n_names = is->spec.n_names,
 		.thumbprint = buf_str(&is->thumbprint),
 		.challenges = is->spec.challenges,
 		.n_challenges = is->spec.n_challenges,
 		.resume_url = is->journalled ? is->journal.order_url : NULL,
 		.resume_key = is->journalled && is->journal.key,
 		.must_staple = is->spec.must_staple,
-		.replaces = is->replaces
-	};
+		.replaces = is->replaces };
 	if (!o->directory || !(is->order = order_new(o, err)))
 		return -1;
 	is->orders++;
@@ -247,8 +249,8 @@ needless(struct issue *is, struct err *err)
 	/* an order that was begun anew has been found to be needed */
 	if (is->spec.force || is->orders)
 		return 0;
-	if (issue_needless(is->env->store, is->env->issuer, &is->spec,
-	    &why) == 0)
+	if (issue_needless(is->env->store, is->env->issuer, &is->spec, &why) ==
+	    0)
 		return 1;
 	if (why.code == ERR_ABSENT)
 		return 0;
@@ -309,8 +311,9 @@ do_key(struct issue *is, const struct ask *ask, struct answer *answer,
 	if (!j->key) {
 		struct key *key = key_new(is->spec.key_type, err);
 
-		if (!key || journal_save_key(is->env->store, is->env->issuer,
-		    is->name, key, err) == -1) {
+		if (!key ||
+		    journal_save_key(is->env->store, is->env->issuer, is->name,
+		        key, err) == -1) {
 			key_free(key);
 			return -1;
 		}
@@ -318,7 +321,7 @@ do_key(struct issue *is, const struct ask *ask, struct answer *answer,
 	}
 	buf_clear(&is->csr);
 	if (csr_make(j->key, is->spec.names, is->spec.n_names,
-	    is->spec.must_staple, &is->csr, err) == -1)
+	        is->spec.must_staple, &is->csr, err) == -1)
 		return -1;
 	answer->body = is->csr.data;
 	answer->body_len = is->csr.len;
@@ -328,16 +331,15 @@ do_key(struct issue *is, const struct ask *ask, struct answer *answer,
 static int
 do_challenge(struct issue *is, const struct ask *ask, struct err *err)
 {
-	const struct solver_env env = {
-		.store = is->env->store, .issuer = is->env->issuer
-	};
+	const struct solver_env env = { .store = is->env->store,
+		.issuer = is->env->issuer };
 	struct order_challenge c;
 	const struct solver *solver;
 
 	order_challenge(is->order, ask->index, &c);
 	if (!(solver = solver_find(c.type)))
-		return err_bug(err, "no solver for %s",
-		    challenge_type_name(c.type));
+		return err_bug(
+		    err, "no solver for %s", challenge_type_name(c.type));
 	if (ask->local == LOCAL_CLEANUP)
 		return solver->cleanup(&env, &c, err);
 	log_info(is->name, "proving %s by %s", c.identifier->value,
@@ -361,11 +363,11 @@ do_install(struct issue *is, const struct ask *ask, struct answer *answer,
 	const struct buf *chain = order_chain(is->order);
 	struct buf pem = BUF_SECRET;
 	unsigned char id[32];
-	struct cert_want want = {
-		.key_id = id, .names = is->spec.names,
+	struct cert_want want = { .key_id = id,
+		.names = is->spec.names,
 		.n_names = is->spec.n_names,
-		.must_staple = is->spec.must_staple, .now = time(NULL)
-	};
+		.must_staple = is->spec.must_staple,
+		.now = time(NULL) };
 	int rc = -1;
 
 	(void)ask, (void)answer;
@@ -376,13 +378,19 @@ do_install(struct issue *is, const struct ask *ask, struct answer *answer,
 	    key_save(is->journal.key, &pem, err) == -1 ||
 	    lease_check(is->lease, err) == -1)
 		goto out;
-	rc = certificate_commit(is->env->store, &(struct certificate_new){
-		.issuer = is->env->issuer, .name = is->name,
-		.chain = chain->data, .chain_len = chain->len,
-		.key = pem.data, .key_len = pem.len,
-		.names = is->spec.names, .n_names = is->spec.n_names,
-		.url = order_certificate_url(is->order), .ca = is->env->ca,
-		.account = is->env->account_url }, err);
+	rc = certificate_commit(is->env->store,
+	    &(struct certificate_new) { .issuer = is->env->issuer,
+	        .name = is->name,
+	        .chain = chain->data,
+	        .chain_len = chain->len,
+	        .key = pem.data,
+	        .key_len = pem.len,
+	        .names = is->spec.names,
+	        .n_names = is->spec.n_names,
+	        .url = order_certificate_url(is->order),
+	        .ca = is->env->ca,
+	        .account = is->env->account_url },
+	    err);
 	if (rc == 0)
 		is->outcome = ISSUE_INSTALLED;
 out:
@@ -394,11 +402,11 @@ static int
 local(void *self, const struct ask *ask, struct answer *answer, struct err *err)
 {
 	static int (*const act[])(struct issue *, const struct ask *,
-	    struct answer *, struct err *) = {
-		[LOCAL_JOURNAL] = do_journal, [LOCAL_KEY] = do_key,
-		[LOCAL_PRESENT] = do_present, [LOCAL_CLEANUP] = do_present,
-		[LOCAL_INSTALL] = do_install
-	};
+	    struct answer *, struct err *) = { [LOCAL_JOURNAL] = do_journal,
+		[LOCAL_KEY] = do_key,
+		[LOCAL_PRESENT] = do_present,
+		[LOCAL_CLEANUP] = do_present,
+		[LOCAL_INSTALL] = do_install };
 
 	if (ask->local >= sizeof(act) / sizeof(*act) || !act[ask->local])
 		return err_bug(err, "an order asked for %s", ask->what);
@@ -445,14 +453,13 @@ may_resume(const struct err *err)
 static void
 withdraw_left(struct issue *is)
 {
-	const struct solver_env env = {
-		.store = is->env->store, .issuer = is->env->issuer
-	};
+	const struct solver_env env = { .store = is->env->store,
+		.issuer = is->env->issuer };
 	struct err err = ERR_INIT;
 
 	for (size_t i = 0; i < is->spec.n_names; i++)
 		if (solver_withdraw(&env, &is->spec.names[i],
-		    buf_str(&is->thumbprint), &err) == -1)
+		        buf_str(&is->thumbprint), &err) == -1)
 			log_warn(is->name, "%s", err.text);
 }
 
@@ -463,8 +470,8 @@ tidy_up(struct issue *is)
 
 	if (is->left)
 		withdraw_left(is);
-	if (journal_remove(is->env->store, is->env->issuer, is->name,
-	    &err) == -1)
+	if (journal_remove(is->env->store, is->env->issuer, is->name, &err) ==
+	    -1)
 		log_warn(is->name, "%s", err.text);
 	journal_release(&is->journal);
 	is->journalled = is->left = false;
@@ -496,7 +503,7 @@ try_without_replaces(struct issue *is, const struct err *err)
 {
 	if (!is->replaces || !is->order || order_url(is->order) ||
 	    (!problem_is(err, "alreadyReplaced") &&
-	    !problem_is(err, "malformed") && !problem_is(err, "conflict")))
+	        !problem_is(err, "malformed") && !problem_is(err, "conflict")))
 		return false;
 	log_info(is->name, "%s; ordering without saying what it replaces",
 	    err->text);
@@ -514,12 +521,13 @@ say_what_is_left(struct issue *is, struct err *err)
 	struct err text = ERR_INIT;
 
 	if (name_safe(is->name, name, sizeof(name)) == -1 ||
-	    certificate_load(is->env->store, is->env->issuer, name, false, &c,
-	    &text) == -1)
+	    certificate_load(
+	        is->env->store, is->env->issuer, name, false, &c, &text) == -1)
 		return;
 	err_set(&text, err->code, "%s; the certificate in place %s %s",
-	    err->text, c.cert.not_after < time(NULL) ? "expired" :
-	    "is untouched and good until",
+	    err->text,
+	    c.cert.not_after < time(NULL) ? "expired" :
+	                                    "is untouched and good until",
 	    date_format(c.cert.not_after, date));
 	memcpy(err->text, text.text, sizeof(err->text));
 	certificate_release(&c);
@@ -562,15 +570,15 @@ end(void *self, const struct err *err)
 }
 
 bool
-issue_unfinished(struct store *store, const char *issuer,
-    const struct issue_spec *spec)
+issue_unfinished(
+    struct store *store, const char *issuer, const struct issue_spec *spec)
 {
 	struct journal journal = { .names = NULL };
 	struct err err = ERR_INIT;
 	bool found = false;
 
-	if (journal_load(store, issuer, spec->name, &journal, &found,
-	    &err) == -1)
+	if (journal_load(store, issuer, spec->name, &journal, &found, &err) ==
+	    -1)
 		return true;
 	journal_release(&journal);
 	return found;
@@ -585,7 +593,7 @@ issue_add(const struct issue_env *env, const struct issue_spec *spec,
 
 	for (size_t i = 0; i < spec->n_names; i++)
 		if (solver_check(&spec->names[i], spec->challenges,
-		    spec->n_challenges, err) == -1)
+		        spec->n_challenges, err) == -1)
 			return -1;
 	names = xcalloc(spec->n_names, sizeof(*names));
 	memcpy(names, spec->names, spec->n_names * sizeof(*names));
@@ -596,7 +604,12 @@ issue_add(const struct issue_env *env, const struct issue_spec *spec,
 	is->spec.name = is->name = xstrdup(spec->name);
 	is->report = report;
 	is->arg = arg;
-	run_add(env->run, &(struct run_job){ .begin = begin, .local = local,
-	    .tick = tick, .end = end, .seen = seen, .self = is });
+	run_add(env->run,
+	    &(struct run_job) { .begin = begin,
+	        .local = local,
+	        .tick = tick,
+	        .end = end,
+	        .seen = seen,
+	        .self = is });
 	return 0;
 }

@@ -24,26 +24,26 @@ struct run;
 struct store;
 
 struct issue_spec {
-	const char *name;		/* certificate name */
+	const char *name; /* certificate name */
 	const struct identifier *names;
 	size_t n_names;
 	enum key_type key_type;
 	bool must_staple;
-	bool force;			/* although not due */
+	bool force; /* although not due */
 	enum challenge_type challenges[4];
 	size_t n_challenges;
-	bool renew;			/* say which certificate it replaces */
+	bool renew; /* say which certificate it replaces */
 };
 
 /* What all issues of a run share. */
 struct issue_env {
 	struct run *run;
 	struct store *store;
-	const char *issuer;		/* folder name */
-	const char *ca;			/* directory URL */
+	const char *issuer; /* folder name */
+	const char *ca;     /* directory URL */
 	const char *account_url;
 	const struct key *account_key;
-	int64_t lock_wait_ms;		/* 0: do not wait */
+	int64_t lock_wait_ms; /* 0: do not wait */
 };
 
 enum issue_outcome { ISSUE_FAILED, ISSUE_UNCHANGED, ISSUE_INSTALLED };
@@ -68,7 +68,7 @@ int issue_needless(struct store *store, const char *issuer,
 
 /* A run that was killed has left something of this certificate's order, which
  * issue_add() would finish or tidy up. */
-bool issue_unfinished(struct store *store, const char *issuer,
-    const struct issue_spec *spec);
+bool issue_unfinished(
+    struct store *store, const char *issuer, const struct issue_spec *spec);
 
 #endif

@@ -24,10 +24,10 @@ union address {
 
 /* "[ADDR]:PORT" taken apart. */
 struct where {
-	union address v[LISTENER_MAX];	/* IPv6 before IPv4 */
+	union address v[LISTENER_MAX]; /* IPv6 before IPv4 */
 	size_t n;
 	bool wildcard;
-	in_port_t port;			/* network order */
+	in_port_t port; /* network order */
 };
 
 /* -- the text ------------------------------------------------------------ */
@@ -81,9 +81,13 @@ parse_address(const char *text, size_t len, struct where *w)
 	addr[len] = '\0';
 	if (bracketed)
 		return inet_pton(AF_INET6, addr,
-		    &add_address(w, AF_INET6)->in6.sin6_addr) == 1 ? 0 : -1;
-	return inet_pton(AF_INET, addr,
-	    &add_address(w, AF_INET)->in.sin_addr) == 1 ? 0 : -1;
+		           &add_address(w, AF_INET6)->in6.sin6_addr) == 1 ?
+		    0 :
+		    -1;
+	return inet_pton(
+	           AF_INET, addr, &add_address(w, AF_INET)->in.sin_addr) == 1 ?
+	    0 :
+	    -1;
 }
 
 static int
@@ -91,12 +95,14 @@ parse(const char *text, struct where *w, struct err *err)
 {
 	const char *colon = strrchr(text, ':');
 
-	*w = (struct where){ .n = 0 };
+	*w = (struct where) { .n = 0 };
 	if (!colon || parse_port(colon + 1, &w->port) == -1 ||
 	    parse_address(text, (size_t)(colon - text), w) == -1)
-		return err_set(err, ERR_USAGE, "'%s' is not an address to "
+		return err_set(err, ERR_USAGE,
+		    "'%s' is not an address to "
 		    "listen on (\":PORT\", \"192.0.2.1:PORT\" or "
-		    "\"[2001:db8::1]:PORT\")", text);
+		    "\"[2001:db8::1]:PORT\")",
+		    text);
 	return 0;
 }
 
@@ -111,8 +117,8 @@ address_len(const union address *a)
 static unsigned
 address_port(const union address *a)
 {
-	return ntohs(a->any.sa_family == AF_INET ? a->in.sin_port :
-	    a->in6.sin6_port);
+	return ntohs(
+	    a->any.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port);
 }
 
 /* Keeps errno. */
@@ -120,16 +126,18 @@ static int
 try_listen(const union address *a)
 {
 	const int on = 1;
-	int e, fd = socket(a->any.sa_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int e,
+	    fd = socket(a->any.sa_family,
+	        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd == -1)
 		return -1;
 	/* Accepted sockets inherit TCP_NODELAY. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
-	    (a->any.sa_family == AF_INET || setsockopt(fd, IPPROTO_IPV6,
-	    IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
+	    (a->any.sa_family == AF_INET ||
+	        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) ==
+	            0) &&
 	    bind(fd, &a->any, address_len(a)) == 0 &&
 	    listen(fd, SOMAXCONN) == 0)
 		return fd;
@@ -194,12 +202,14 @@ static const struct {
 	enum err_code code;
 	const char *advice;
 } known[] = {
-	{ EACCES, ERR_PERMISSION, "; a port below "
-	  "net.ipv4.ip_unprivileged_port_start takes root or "
-	  "CAP_NET_BIND_SERVICE" },
-	{ EADDRINUSE, ERR_UNAVAILABLE, "; \"ss -ltnp\" tells which program "
-	  "has the port: stop it, let it forward probes to another port, or "
-	  "let it answer them itself as Pomerium and Caddy do" },
+	{ EACCES, ERR_PERMISSION,
+	    "; a port below "
+	    "net.ipv4.ip_unprivileged_port_start takes root or "
+	    "CAP_NET_BIND_SERVICE" },
+	{ EADDRINUSE, ERR_UNAVAILABLE,
+	    "; \"ss -ltnp\" tells which program "
+	    "has the port: stop it, let it forward probes to another port, or "
+	    "let it answer them itself as Pomerium and Caddy do" },
 	{ EADDRNOTAVAIL, ERR_UNAVAILABLE, "; it is not this machine's" },
 };
 
@@ -214,8 +224,8 @@ explain(const char *text, int e, struct err *err)
 			code = known[i].code;
 			advice = known[i].advice;
 		}
-	return err_set(err, code, "cannot listen on %s: %s%s", text,
-	    strerror(e), advice);
+	return err_set(
+	    err, code, "cannot listen on %s: %s%s", text, strerror(e), advice);
 }
 
 int

@@ -17,9 +17,9 @@ struct err;
 enum { LISTENER_MAX = 2 };
 
 struct listener {
-	int fd[LISTENER_MAX];	/* non-blocking, close-on-exec */
+	int fd[LISTENER_MAX]; /* non-blocking, close-on-exec */
 	size_t n;
-	unsigned port;		/* the one that port 0 became */
+	unsigned port; /* the one that port 0 became */
 };
 
 /*

@@ -28,11 +28,15 @@ check_pair(const struct cert *cert, const char *where, const void *pem,
 
 	key_free(key);
 	if (rc == 0 && memcmp(id, cert->key_id, sizeof(id)) != 0)
-		rc = err_set(err, ERR_CONFIG, "%s: its key is not the "
-		    "certificate's", where);
+		rc = err_set(err, ERR_CONFIG,
+		    "%s: its key is not the "
+		    "certificate's",
+		    where);
 	if (rc == 0 && !cert->server_auth)
-		rc = err_set(err, ERR_CONFIG, "%s: it is not for servers "
-		    "(extended key usage)", where);
+		rc = err_set(err, ERR_CONFIG,
+		    "%s: it is not for servers "
+		    "(extended key usage)",
+		    where);
 	return rc;
 }
 
@@ -49,9 +53,8 @@ manual_add(struct manual *m, const char *where, const void *chain,
 		return -1;
 	}
 	m->v = xrealloc(m->v, m->n + 1, sizeof(*m->v));
-	m->v[m->n++] = (struct manual_cert){
-		.where = xstrdup(where), .cert = cert
-	};
+	m->v[m->n++] = (struct manual_cert) { .where = xstrdup(where),
+		.cert = cert };
 	return 0;
 }
 
@@ -63,8 +66,9 @@ manual_add_files(struct manual *m, const char *cert_path, const char *key_path,
 	int rc = -1;
 
 	if (file_read(AT_FDCWD, cert_path, CERT_SIZE, FILE_FOLLOW, &chain,
-	    err) == 0 && file_read(AT_FDCWD, key_path, KEY_SIZE, FILE_FOLLOW,
-	    &key, err) == 0)
+	        err) == 0 &&
+	    file_read(AT_FDCWD, key_path, KEY_SIZE, FILE_FOLLOW, &key, err) ==
+	        0)
 		rc = manual_add(m, cert_path, chain.data, chain.len, key.data,
 		    key.len, err);
 	buf_release(&chain);
@@ -87,7 +91,8 @@ key_beside(const char *dir, const char *file)
 		size_t m = strlen(endings[i]);
 
 		if (n > m && strcmp(file + n - m, endings[i]) == 0)
-			return xasprintf("%s/%.*s.key", dir, (int)(n - m), file);
+			return xasprintf(
+			    "%s/%.*s.key", dir, (int)(n - m), file);
 	}
 	return NULL;
 }
@@ -104,8 +109,8 @@ add_file(struct manual *m, const char *dir, const char *file)
 	/* a certificate without its key is a CA's, or somebody else's */
 	if (manual_add_files(m, cert, key, &err) == -1 &&
 	    err.code != ERR_ABSENT)
-		log_warn(NULL, "a manual certificate is passed over: %s",
-		    err.text);
+		log_warn(
+		    NULL, "a manual certificate is passed over: %s", err.text);
 	free(cert);
 	free(key);
 }
@@ -201,5 +206,5 @@ manual_release(struct manual *m)
 		cert_release(&m->v[i].cert);
 	}
 	free(m->v);
-	*m = (struct manual){ .v = NULL };
+	*m = (struct manual) { .v = NULL };
 }

@@ -22,9 +22,9 @@ struct identifier;
 
 struct manual {
 	struct manual_cert {
-		char *where;		/* path or setting, for messages */
+		char *where; /* path or setting, for messages */
 		struct cert cert;
-	} *v;
+	} * v;
 	size_t n;
 };
 
@@ -43,8 +43,8 @@ int manual_add_dir(struct manual *m, const char *dir, struct err *err);
  * then the longest life; NULL when there is none.  *expired is set to one that
  * covers it but is no longer valid, for a warning, or NULL.
  */
-const struct manual_cert *manual_find(const struct manual *m,
-    const struct identifier *id, time_t now,
+const struct manual_cert *
+manual_find(const struct manual *m, const struct identifier *id, time_t now,
     const struct manual_cert **expired);
 
 void manual_release(struct manual *m);

@@ -17,8 +17,8 @@ enum { LIST_MS = 1000, LIST_AGAIN_MS = 50 };
 struct pending {
 	struct store *store;
 	struct strings issuers;
-	int64_t listed_ms;	/* when, or 0 for never */
-	bool failing;		/* said so already */
+	int64_t listed_ms; /* when, or 0 for never */
+	bool failing;      /* said so already */
 };
 
 struct pending *
@@ -63,7 +63,7 @@ list_issuers(struct pending *p, int64_t older_than_ms)
 		return false;
 	p->listed_ms = now;
 	strings_release(&p->issuers);
-	p->issuers = (struct strings){ .v = NULL };
+	p->issuers = (struct strings) { .v = NULL };
 	if (store_list(p->store, "acme", &names, &err) == 0)
 		p->failing = false;
 	else if (!p->failing) {
@@ -77,8 +77,8 @@ list_issuers(struct pending *p, int64_t older_than_ms)
 }
 
 static bool
-get_token(struct pending *p, const char *issuer, const char *name,
-    struct token *out)
+get_token(
+    struct pending *p, const char *issuer, const char *name, struct token *out)
 {
 	struct err err = ERR_INIT;
 
@@ -90,8 +90,8 @@ get_token(struct pending *p, const char *issuer, const char *name,
 }
 
 static bool
-look(struct pending *p, const char *name, pending_fits *fits,
-    const void *probe, struct token *out)
+look(struct pending *p, const char *name, pending_fits *fits, const void *probe,
+    struct token *out)
 {
 	struct token token;
 	enum fit best = FIT_NOT;

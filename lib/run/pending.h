@@ -17,7 +17,7 @@ struct pending;
 struct store;
 struct token;
 
-struct pending *pending_new(struct store *store);	/* borrowed */
+struct pending *pending_new(struct store *store); /* borrowed */
 void pending_free(struct pending *p);
 
 enum fit { FIT_NOT, FIT_ENOUGH, FIT_BEST };

@@ -82,8 +82,8 @@ look(const struct renew_env *env, struct renew_want *w, struct err *err)
 		return err_set(err, ERR_ABSENT, "forced");
 	rc = issue_needless(env->store, env->issuer, &w->spec, err);
 	if (rc == -1 || folder_of(w, folder, err) == -1 ||
-	    certificate_load(env->store, env->issuer, folder, false, &c,
-	    err) == -1)
+	    certificate_load(env->store, env->issuer, folder, false, &c, err) ==
+	        -1)
 		return -1;
 	renewal_load(c.meta, &r);
 	w->ask = r.retry_at <= env->now && cert_ari_id(&c.cert, &id, NULL) == 0;
@@ -94,8 +94,8 @@ look(const struct renew_env *env, struct renew_want *w, struct err *err)
 
 /* Due, but an earlier failure for the same may say: not yet. */
 static void
-consider_failures(const struct renew_env *env, struct renew_want *w,
-    const char *folder)
+consider_failures(
+    const struct renew_env *env, struct renew_want *w, const char *folder)
 {
 	struct state st;
 	char config[17], date[DATE_MAX];
@@ -107,10 +107,11 @@ consider_failures(const struct renew_env *env, struct renew_want *w,
 	    backoff_waits(st.failed_at, st.next_try, env->now)) {
 		w->state = RENEW_WAITS;
 		w->next_try = st.next_try;
-		err_set(&w->err, ERR_LATER, "not before %s: it has failed %u "
-		    "time%s, last by: %s", date_format(st.next_try, date),
-		    st.failures, st.failures == 1 ? "" : "s",
-		    st.text ? st.text : "unknown");
+		err_set(&w->err, ERR_LATER,
+		    "not before %s: it has failed %u "
+		    "time%s, last by: %s",
+		    date_format(st.next_try, date), st.failures,
+		    st.failures == 1 ? "" : "s", st.text ? st.text : "unknown");
 		w->err.retry_at = st.next_try;
 	}
 	state_release(&st);
@@ -148,7 +149,7 @@ renew_decide(const struct renew_env *env, struct renew_want *wants, size_t n,
 struct question {
 	const struct renew_env *env;
 	struct renew_want *want;
-	const char *url;		/* the directory's */
+	const char *url; /* the directory's */
 	struct renewal_fetch fetch;
 	struct renewal renewal;
 	char folder[LAYOUT_KEY_MAX];
@@ -164,15 +165,15 @@ begin_question(void *self, int64_t *wait_ms, struct err *err)
 	(void)wait_ms;
 	renewal_fetch_release(&q->fetch);
 	if (folder_of(q->want, q->folder, err) == -1 ||
-	    certificate_load(q->env->store, q->env->issuer, q->folder, false,
-	    &c, err) == -1)
+	    certificate_load(
+	        q->env->store, q->env->issuer, q->folder, false, &c, err) == -1)
 		return NULL;
 	renewal_load(c.meta, &q->renewal);
 	if (cert_ari_id(&c.cert, &id, err) == 0)
-		renewal_fetch_init(&q->fetch, q->want->spec.name, q->url,
-		    buf_str(&id));
+		renewal_fetch_init(
+		    &q->fetch, q->want->spec.name, q->url, buf_str(&id));
 	if (fmt_fit(q->renewal.cert_id, sizeof(q->renewal.cert_id), "%s",
-	    buf_str(&id)) == -1)
+	        buf_str(&id)) == -1)
 		err_set(err, ERR_DATA, "its serial number is too long");
 	buf_release(&id);
 	certificate_release(&c);
@@ -185,8 +186,8 @@ replace(struct json *meta, const struct renewal *r)
 	const struct json *data = NULL;
 	struct json *copy;
 
-	(void)json_get_object("metadata", meta, "issuer_data", JSON_OPTIONAL,
-	    &data, NULL);
+	(void)json_get_object(
+	    "metadata", meta, "issuer_data", JSON_OPTIONAL, &data, NULL);
 	copy = data ? json_copy(data) : json_new_object();
 	json_add(copy, "renewal_info", renewal_save(r));
 	json_add(meta, "issuer_data", copy);
@@ -207,15 +208,17 @@ save_renewal(const struct question *q, struct err *err)
 	    layout_cert_file(q->folder, ".json", file, err) == -1)
 		return -1;
 	key = xasprintf("%s/%s", folder, file);
-	if (store_get(q->env->store, key, JSON_SIZE, &text, version, err) == -1 ||
+	if (store_get(q->env->store, key, JSON_SIZE, &text, version, err) ==
+	        -1 ||
 	    !(meta = json_parse(key, text.data, text.len, err)))
 		goto out;
 	replace(meta, &q->renewal);
 	buf_clear(&text);
 	json_print(meta, JSON_TABS, &text);
-	rc = store_put_if(q->env->store, key, text.data, text.len, version, err);
+	rc = store_put_if(
+	    q->env->store, key, text.data, text.len, version, err);
 	if (rc == -1 && err->code == ERR_EXISTS) {
-		err_clear(err);		/* replaced meanwhile: asked again later */
+		err_clear(err); /* replaced meanwhile: asked again later */
 		rc = 0;
 	}
 out:
@@ -238,9 +241,10 @@ end_question(void *self, const struct err *err)
 	memcpy(told, q->renewal.explanation, sizeof(told));
 	/* also an answer that is none says when to ask again */
 	if (renewal_read(q->fetch.body.data, q->fetch.body.len,
-	    err ? -1 : q->fetch.retry_after, q->env->now, random32(),
-	    &q->renewal, err ? NULL : &why) == 0 &&
-	    *q->renewal.explanation && strcmp(q->renewal.explanation, told) != 0)
+	        err ? -1 : q->fetch.retry_after, q->env->now, random32(),
+	        &q->renewal, err ? NULL : &why) == 0 &&
+	    *q->renewal.explanation &&
+	    strcmp(q->renewal.explanation, told) != 0)
 		log_warn(name, "the CA explains its window: %s",
 		    q->renewal.explanation);
 	if (why.code)
@@ -293,10 +297,13 @@ renew_ask(const struct renew_env *env, struct run *run,
 
 		if (!wants[i].ask)
 			continue;
-		*q = (struct question){ .env = env, .want = &wants[i],
-			.url = d->renewal_info };
-		run_add(run, &(struct run_job){ .begin = begin_question,
-		    .end = end_question, .self = q });
+		*q = (struct question) {
+			.env = env, .want = &wants[i], .url = d->renewal_info
+		};
+		run_add(run,
+		    &(struct run_job) { .begin = begin_question,
+		        .end = end_question,
+		        .self = q });
 		asked++;
 	}
 	rc = run_all(run, err);
@@ -336,8 +343,8 @@ remember(const struct ordering *o, const struct err *err)
 		memcpy(st.config, config, sizeof(st.config));
 		st.failed_at = env->now;
 		st.failures++;
-		st.next_try = backoff_next(st.failures, env->now, err->retry_at,
-		    random32());
+		st.next_try = backoff_next(
+		    st.failures, env->now, err->retry_at, random32());
 		st.code = err->code;
 		snprintf(st.type, sizeof(st.type), "%s", err->type);
 		free(st.text);
@@ -380,8 +387,10 @@ renew_order(const struct renew_env *env, const struct issue_env *issue,
 			continue;
 		spec.force = env->force;
 		spec.renew = true;
-		orders[i] = (struct ordering){ .env = env, .want = &wants[i],
-			.report = report, .arg = arg };
+		orders[i] = (struct ordering) { .env = env,
+			.want = &wants[i],
+			.report = report,
+			.arg = arg };
 		rc = issue_add(issue, &spec, report_order, &orders[i], err);
 	}
 	if (run_all(issue->run, rc == 0 ? err : NULL) == -1)
@@ -416,8 +425,8 @@ deploy_one(const struct renew_env *env, const struct deploy *deploy,
 
 	if (folder_of(w, folder, err) == -1)
 		return -1;
-	if (certificate_load(env->store, env->issuer, folder, false, &c,
-	    err) == -1) {
+	if (certificate_load(env->store, env->issuer, folder, false, &c, err) ==
+	    -1) {
 		/* none there yet: nothing to deploy, and told already */
 		return err->code == ERR_ABSENT ? 0 : -1;
 	}
@@ -425,8 +434,8 @@ deploy_one(const struct renew_env *env, const struct deploy *deploy,
 	if (to_be_deployed(deploy, w, &c, &st)) {
 		rc = deploy_run(deploy, &c, w->deploy_hook, &st, err);
 		if (rc == 0)
-			rc = state_save(env->store, env->issuer, folder, &st,
-			    err);
+			rc = state_save(
+			    env->store, env->issuer, folder, &st, err);
 	}
 	state_release(&st);
 	certificate_release(&c);

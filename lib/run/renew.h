@@ -23,28 +23,28 @@
 struct deploy;
 
 enum renew_state {
-	RENEW_NONE,		/* nothing to do */
-	RENEW_DUE,		/* to be ordered */
-	RENEW_WAITS,		/* to be ordered, but not before next_try */
-	RENEW_BROKEN		/* the store failed for it */
+	RENEW_NONE,  /* nothing to do */
+	RENEW_DUE,   /* to be ordered */
+	RENEW_WAITS, /* to be ordered, but not before next_try */
+	RENEW_BROKEN /* the store failed for it */
 };
 
 /* One certificate that is wanted. */
 struct renew_want {
-	struct issue_spec spec;		/* name, names: borrowed */
-	const char *deploy_hook;	/* path, or NULL */
+	struct issue_spec spec;  /* name, names: borrowed */
+	const char *deploy_hook; /* path, or NULL */
 	/* the renewal's own */
 	enum renew_state state;
-	bool ask;			/* the CA, for renewal information */
-	bool changed;			/* issued in this run */
-	time_t next_try;		/* with RENEW_WAITS */
-	struct err err;			/* why: due, waiting, failed */
+	bool ask;        /* the CA, for renewal information */
+	bool changed;    /* issued in this run */
+	time_t next_try; /* with RENEW_WAITS */
+	struct err err;  /* why: due, waiting, failed */
 };
 
 struct renew_env {
 	struct store *store;
-	const char *issuer;		/* folder name */
-	const char *ca;			/* directory URL */
+	const char *issuer; /* folder name */
+	const char *ca;     /* directory URL */
 	bool force;
 	time_t now;
 };

@@ -22,9 +22,9 @@
 #include "store/token.h"
 
 enum {
-	TEXTS_MAX = 4,		/* as many as a configuration holds */
+	TEXTS_MAX = 4, /* as many as a configuration holds */
 	LIFE_MS = 5000,
-	BATCH = 128		/* events, or connections of one listener */
+	BATCH = 128 /* events, or connections of one listener */
 };
 
 struct port {
@@ -42,9 +42,7 @@ struct responder {
 	int hits;
 };
 
-static const char *const challenges[CONN_KINDS] = {
-	"http-01", "tls-alpn-01"
-};
+static const char *const challenges[CONN_KINDS] = { "http-01", "tls-alpn-01" };
 
 /* -- telling ------------------------------------------------------------- */
 
@@ -56,10 +54,11 @@ report(struct responder *r, const struct conn *c, const char *name)
 	char line[sizeof("tls-alpn-01 \n") + NAME_MAX_LEN], from[CONN_PEER_MAX];
 
 	if (log_level() >= LOG_INFO)
-		log_info(name, "answered %s for %s",
-		    challenges[c->kind], conn_peer(c, from));
-	if (r->hits == -1 || fmt_fit(line, sizeof(line), "%s %s\n",
-	    challenges[c->kind], name) == -1)
+		log_info(name, "answered %s for %s", challenges[c->kind],
+		    conn_peer(c, from));
+	if (r->hits == -1 ||
+	    fmt_fit(line, sizeof(line), "%s %s\n", challenges[c->kind], name) ==
+	        -1)
 		return;
 	if (write(r->hits, line, strlen(line)) == -1 && errno == EPIPE)
 		r->hits = -1;
@@ -71,8 +70,8 @@ report_refused(const struct conn *c, const char *why)
 	char from[CONN_PEER_MAX];
 
 	if (log_level() >= LOG_DEBUG)
-		log_debug(NULL, "refused %s for %s: %s",
-		    challenges[c->kind], conn_peer(c, from), why);
+		log_debug(NULL, "refused %s for %s: %s", challenges[c->kind],
+		    conn_peer(c, from), why);
 }
 
 /* -- http-01 ------------------------------------------------------------- */
@@ -81,8 +80,8 @@ static void
 ready_send(struct watch *w)
 {
 	struct conn *c = (struct conn *)(void *)w;
-	ssize_t n = send(w->fd, c->buf.data + c->done, c->buf.len - c->done,
-	    MSG_NOSIGNAL);
+	ssize_t n = send(
+	    w->fd, c->buf.data + c->done, c->buf.len - c->done, MSG_NOSIGNAL);
 
 	if (n == -1 && errno != EAGAIN && errno != EINTR) {
 		conn_close(c);
@@ -105,7 +104,9 @@ token_fits(const struct token *token, const void *probe)
 	const struct http01_challenge *asked = probe;
 
 	return identifier_equal(&token->identifier, &asked->identifier) &&
-	    http01_same_token(token->token, asked->token) ? FIT_BEST : FIT_NOT;
+	        http01_same_token(token->token, asked->token) ?
+	    FIT_BEST :
+	    FIT_NOT;
 }
 
 /* head_len 0: what came is no request. */
@@ -121,8 +122,8 @@ answer(struct responder *r, struct conn *c, size_t head_len)
 	    http01_parse(buf_str(&c->buf), head_len, &request) == 0;
 
 	if (good && http01_challenge(&request, &asked) &&
-	    pending_find(r->pending, asked.identifier.value, token_fits,
-	    &asked, &token)) {
+	    pending_find(r->pending, asked.identifier.value, token_fits, &asked,
+	        &token)) {
 		found = token.key_authorization;
 		c->hit = xstrdup(asked.identifier.value);
 	}
@@ -145,7 +146,8 @@ ready_request(struct watch *w)
 	if (!conn_read(c, HTTP01_HEAD_MAX))
 		return;
 	if (http01_scan(buf_str(&c->buf), c->buf.len, c->done, &head) ==
-	    HTTP01_MORE && c->buf.len < HTTP01_HEAD_MAX)
+	        HTTP01_MORE &&
+	    c->buf.len < HTTP01_HEAD_MAX)
 		c->done = c->buf.len;
 	else
 		answer(w->owner, c, head);
@@ -220,8 +222,8 @@ ready_http_listener(struct watch *w)
 	struct responder *r = w->owner;
 
 	for (int i = 0; i < BATCH; i++)
-		if (!crowd_accept(&r->crowd, w->fd, CONN_HTTP, ready_request,
-		    r))
+		if (!crowd_accept(
+		        &r->crowd, w->fd, CONN_HTTP, ready_request, r))
 			return;
 }
 
@@ -236,8 +238,8 @@ ready_tls_listener(struct watch *w)
 }
 
 static int
-open_port(struct responder *r, enum conn_kind kind, const char *text,
-    struct err *err)
+open_port(
+    struct responder *r, enum conn_kind kind, const char *text, struct err *err)
 {
 	struct port *p = &r->ports[kind][r->n_ports[kind]];
 
@@ -245,9 +247,10 @@ open_port(struct responder *r, enum conn_kind kind, const char *text,
 		return -1;
 	r->n_ports[kind]++;
 	for (size_t i = 0; i < p->listener.n; i++) {
-		p->watch[i] = (struct watch){ kind == CONN_HTTP ?
-		    ready_http_listener : ready_tls_listener, r,
-		    p->listener.fd[i] };
+		p->watch[i] = (struct watch) { kind == CONN_HTTP ?
+			    ready_http_listener :
+			    ready_tls_listener,
+			r, p->listener.fd[i] };
 		if (crowd_watch(&r->crowd, &p->watch[i], err) == -1)
 			return -1;
 	}
@@ -286,9 +289,9 @@ responder_open(const struct responder_config *config, struct err *err)
 	}
 	r->pending = pending_new(config->store);
 	r->tls = tlsalpn01_open(r->pending, err);
-	if (!r->tls || open_ports(r, CONN_HTTP, config->http, config->n_http,
-	    err) == -1 || open_ports(r, CONN_TLS, config->tls, config->n_tls,
-	    err) == -1) {
+	if (!r->tls ||
+	    open_ports(r, CONN_HTTP, config->http, config->n_http, err) == -1 ||
+	    open_ports(r, CONN_TLS, config->tls, config->n_tls, err) == -1) {
 		responder_close(r);
 		return NULL;
 	}
@@ -329,8 +332,8 @@ static int
 serve_round(struct responder *r, struct err *err)
 {
 	struct epoll_event events[BATCH];
-	int n = epoll_wait(r->crowd.epoll, events, BATCH,
-	    crowd_timeout(&r->crowd));
+	int n = epoll_wait(
+	    r->crowd.epoll, events, BATCH, crowd_timeout(&r->crowd));
 
 	if (n == -1 && errno != EINTR)
 		return err_sys(err, ERR_SOFTWARE, "waiting for connections");

@@ -22,17 +22,17 @@ struct store;
 
 struct responder_config {
 	struct store *store;
-	const char *http[4], *tls[4];	/* as lib/run/listener.h reads them */
+	const char *http[4], *tls[4]; /* as lib/run/listener.h reads them */
 	size_t n_http, n_tls;
-	bool redirect;			/* 301 to https, else 404 */
-	size_t max_connections;		/* 0: as the descriptor limit allows */
-	int http_ms, tls_ms;		/* a connection's whole life; 0: 5 s */
-	int hits_fd;			/* a line for each answer; or -1 */
+	bool redirect;          /* 301 to https, else 404 */
+	size_t max_connections; /* 0: as the descriptor limit allows */
+	int http_ms, tls_ms;    /* a connection's whole life; 0: 5 s */
+	int hits_fd;            /* a line for each answer; or -1 */
 };
 
 /* Binds and listens; ERR_UNAVAILABLE or ERR_PERMISSION naming the address. */
-struct responder *responder_open(const struct responder_config *config,
-    struct err *err);
+struct responder *
+responder_open(const struct responder_config *config, struct err *err);
 void responder_close(struct responder *r);
 
 /*

@@ -22,22 +22,22 @@
 #include "store/cache.h"
 
 enum {
-	WINDOW = 64,			/* jobs in flight */
-	IN_FLIGHT = 90,			/* requests; HTTP/2 servers allow 100 */
-	DEADLINE_MS = 10 * 60 * 1000,	/* of a job */
+	WINDOW = 64,                  /* jobs in flight */
+	IN_FLIGHT = 90,               /* requests; HTTP/2 servers allow 100 */
+	DEADLINE_MS = 10 * 60 * 1000, /* of a job */
 	/* Nonces come back with every answer, so the pool never grows by
 	 * itself; as many are fetched as keep a hundred names moving.  (Let's
 	 * Encrypt allows twenty a second: those beyond are refused, and the
 	 * rest go round.) */
 	NONCES_IN_PLAY = 40,
-	NONCE_TRIES = 20,		/* badNonce for one request */
-	NONCE_PAUSE_MS = 20,		/* after the first few, growing */
-	TRIES = 3,			/* broken connections, 5xx, 429 */
-	BACKOFF_MS = 500,		/* doubled with each try, jittered */
-	WAIT_HERE_S = 10,		/* longer waits than this are for later */
-	SETTLE_MS = 8,			/* of silence after a validation's hit */
+	NONCE_TRIES = 20,    /* badNonce for one request */
+	NONCE_PAUSE_MS = 20, /* after the first few, growing */
+	TRIES = 3,           /* broken connections, 5xx, 429 */
+	BACKOFF_MS = 500,    /* doubled with each try, jittered */
+	WAIT_HERE_S = 10,    /* longer waits than this are for later */
+	SETTLE_MS = 8,       /* of silence after a validation's hit */
 	SETTLE_MAX_MS = 150,
-	IDLE_MS = 250,			/* the longest sleep: a signal is seen
+	IDLE_MS = 250, /* the longest sleep: a signal is seen
 					 * after it */
 	HITS_MAX = 64 * 1024,
 	DIRECTORY_LIFE_S = 24 * 3600
@@ -47,27 +47,27 @@ static volatile sig_atomic_t interrupted;
 
 struct job {
 	struct run_job ops;
-	struct flow *flow;	/* NULL until begin() gave one */
+	struct flow *flow; /* NULL until begin() gave one */
 	bool ended;
-	int64_t again_ms;	/* begin() not before */
+	int64_t again_ms; /* begin() not before */
 	int64_t deadline_ms, tick_ms;
-	int64_t hit_first_ms, hit_last_ms;	/* since the last look */
-	int64_t retry_after;	/* the last one a final answer carried, or -1 */
-	bool fresh_directory;	/* asked for once already */
-	struct err aborted;	/* why nothing more is asked for it, if so */
+	int64_t hit_first_ms, hit_last_ms; /* since the last look */
+	int64_t retry_after;  /* the last one a final answer carried, or -1 */
+	bool fresh_directory; /* asked for once already */
+	struct err aborted;   /* why nothing more is asked for it, if so */
 };
 
 /* One ask on its way. */
 struct request {
 	struct request *next;
 	struct run *run;
-	struct job *job;	/* NULL: abandoned, and ask with it */
-	size_t id;		/* of the ask in its flow's round */
+	struct job *job; /* NULL: abandoned, and ask with it */
+	size_t id;       /* of the ask in its flow's round */
 	const struct ask *ask;
 	bool is_post;
 	int64_t not_before_ms;
 	int tries, nonce_tries;
-	char *nonce;		/* to be used: from a badNonce's answer */
+	char *nonce; /* to be used: from a badNonce's answer */
 	bool sent;
 };
 
@@ -76,21 +76,21 @@ struct run {
 	struct directory directory, outdated;
 	bool have_directory, directory_cached;
 	struct directory_fetch fetch;
-	struct job fetch_job;		/* ended, or being stepped */
+	struct job fetch_job; /* ended, or being stepped */
 	struct err directory_err;
 	struct nonces nonces;
 	bool nonce_saved_tried;
-	size_t nonce_failures;		/* in a row */
+	size_t nonce_failures; /* in a row */
 	const struct key *key;
 	const char *account_url;
 
 	struct job *jobs;
 	size_t n_jobs, cap_jobs, next_job, in_flight;
-	struct request *requests;	/* all, in no order */
-	bool answered;			/* a flow was, and may move on */
-	size_t nonce_fetches, posts;	/* in flight */
-	struct err nonce_err;		/* why the last fetch failed */
-	struct buf hits;		/* read from hits_fd, up to a newline */
+	struct request *requests;    /* all, in no order */
+	bool answered;               /* a flow was, and may move on */
+	size_t nonce_fetches, posts; /* in flight */
+	struct err nonce_err;        /* why the last fetch failed */
+	struct buf hits;             /* read from hits_fd, up to a newline */
 };
 
 void
@@ -169,8 +169,8 @@ give_error(struct request *q, const struct err *err)
 /* -- nonces -- */
 
 static void
-got_nonce(void *arg, const struct http_response *response,
-    const struct err *err)
+got_nonce(
+    void *arg, const struct http_response *response, const struct err *err)
 {
 	struct run *r = arg;
 	struct answer answer;
@@ -181,7 +181,7 @@ got_nonce(void *arg, const struct http_response *response,
 		r->nonce_err = *err;
 		return;
 	}
-	answer = (struct answer){ .status = response->status };
+	answer = (struct answer) { .status = response->status };
 	if (problem_check("newNonce", &answer, &r->nonce_err) == -1)
 		return;
 	if (!*response->replay_nonce) {
@@ -197,8 +197,9 @@ static int
 fetch_nonce(struct run *r, struct err *err)
 {
 	const struct http_request request = {
-		.method = "HEAD", .url = r->directory.new_nonce,
-		.plain_ok = true	/* as for every ACME URL: send_request() */
+		.method = "HEAD",
+		.url = r->directory.new_nonce,
+		.plain_ok = true /* as for every ACME URL: send_request() */
 	};
 
 	if (http_start(r->config.http, &request, got_nonce, r, err) == -1)
@@ -262,8 +263,8 @@ is_bad_nonce(const struct answer *answer)
 {
 	struct err why = ERR_INIT;
 
-	return answer->status == 400 &&
-	    problem_check("", answer, &why) == -1 && problem_is(&why, "badNonce");
+	return answer->status == 400 && problem_check("", answer, &why) == -1 &&
+	    problem_is(&why, "badNonce");
 }
 
 /* A server's bad moment or a short limit, worth waiting for here. */
@@ -289,8 +290,7 @@ static void
 got_answer(struct request *q, const struct http_response *response)
 {
 	struct run *r = q->run;
-	struct answer answer = {
-		.status = response->status,
+	struct answer answer = { .status = response->status,
 		.location = *response->location ? response->location : NULL,
 		.content_type = response->content_type,
 		.retry_after = date_retry_after(response->retry_after,
@@ -299,8 +299,7 @@ got_answer(struct request *q, const struct http_response *response)
 		 * one did not answer: the nonce, used twice, tells */
 		.repeated = q->tries > 0 || q->nonce_tries > 0,
 		.body = response->body.data,
-		.body_len = response->body.len
-	};
+		.body_len = response->body.len };
 
 	if (is_bad_nonce(&answer) && ++q->nonce_tries < NONCE_TRIES) {
 		/* RFC 8555, 6.5: again, with the nonce of the error */
@@ -323,8 +322,8 @@ got_answer(struct request *q, const struct http_response *response)
 }
 
 static void
-got_response(void *arg, const struct http_response *response,
-    const struct err *err)
+got_response(
+    void *arg, const struct http_response *response, const struct err *err)
 {
 	struct request *q = arg;
 	struct run *r = q->run;
@@ -370,16 +369,16 @@ sign(struct run *r, const struct ask *ask, const char *nonce, struct buf *out,
 }
 
 static int
-send_request(struct run *r, struct request *q, const char *nonce,
-    struct err *err)
+send_request(
+    struct run *r, struct request *q, const char *nonce, struct err *err)
 {
 	struct buf body = BUF_INIT;
-	struct http_request request = {
-		.method = "GET", .url = q->ask->url, .accept = q->ask->accept,
+	struct http_request request = { .method = "GET",
+		.url = q->ask->url,
+		.accept = q->ask->accept,
 		.body_max = q->ask->body_max,
 		/* url_check_acme() lets http through for internal hosts alone */
-		.plain_ok = true
-	};
+		.plain_ok = true };
 	int rc = -1;
 
 	if (q->is_post) {
@@ -410,7 +409,8 @@ try_send(struct run *r, struct request *q)
 	char *nonce = NULL;
 
 	if (q->is_post && !(nonce = take_nonce(r, q))) {
-		if (r->nonce_failures >= TRIES && !r->nonce_fetches && !r->posts) {
+		if (r->nonce_failures >= TRIES && !r->nonce_fetches &&
+		    !r->posts) {
 			err = r->nonce_err;
 			give_error(q, &err);
 		}
@@ -489,7 +489,7 @@ cached_directory(struct run *r)
 	if (body.len && when_fetched <= now &&
 	    now - when_fetched < DIRECTORY_LIFE_S &&
 	    directory_read(r->config.directory_url, body.data, body.len,
-	    &r->directory, NULL) == 0)
+	        &r->directory, NULL) == 0)
 		r->have_directory = r->directory_cached = true;
 	buf_release(&body);
 }
@@ -527,14 +527,15 @@ end_directory(void *self, const struct err *err)
 static bool
 directory_is_outdated(struct run *r, struct job *job, const struct err *err)
 {
-	if (job->fresh_directory || (!r->directory_cached && !r->outdated.url) ||
+	if (job->fresh_directory ||
+	    (!r->directory_cached && !r->outdated.url) ||
 	    (err->http != 404 && err->http != 405 && err->http != 410))
 		return false;
 	job->fresh_directory = true;
 	r->nonce_failures = 0;
 	if (r->directory_cached) {
 		r->outdated = r->directory;
-		r->directory = (struct directory){ .url = NULL };
+		r->directory = (struct directory) { .url = NULL };
 		r->have_directory = r->directory_cached = false;
 		directory_cache_forget(r->config.store, r->config.issuer);
 	}
@@ -550,7 +551,7 @@ run_add(struct run *r, const struct run_job *job)
 		r->cap_jobs = r->cap_jobs ? 2 * r->cap_jobs : 16;
 		r->jobs = xrealloc(r->jobs, r->cap_jobs, sizeof(*r->jobs));
 	}
-	r->jobs[r->n_jobs++] = (struct job){ .ops = *job, .retry_after = -1 };
+	r->jobs[r->n_jobs++] = (struct job) { .ops = *job, .retry_after = -1 };
 }
 
 static void
@@ -578,8 +579,9 @@ begin_job(struct run *r, struct job *job, int64_t now)
 	int64_t wait_ms = 0;
 
 	if (!job->deadline_ms) {
-		job->deadline_ms = now + (r->config.deadline_ms ?
-		    r->config.deadline_ms : DEADLINE_MS);
+		job->deadline_ms = now +
+		    (r->config.deadline_ms ? r->config.deadline_ms :
+		                             DEADLINE_MS);
 		job->tick_ms = now;
 	}
 	job->flow = job->ops.begin(job->ops.self, &wait_ms, &err);
@@ -600,11 +602,10 @@ ready(struct run *r)
 	if (r->have_directory)
 		return true;
 	if (r->fetch_job.ended && !r->directory_err.code)
-		r->fetch_job = (struct job){
-			.ops = { .begin = begin_directory, .end = end_directory,
-			    .self = r },
-			.retry_after = -1
-		};
+		r->fetch_job = (struct job) { .ops = { .begin = begin_directory,
+			                          .end = end_directory,
+			                          .self = r },
+			.retry_after = -1 };
 	return false;
 }
 
@@ -625,7 +626,7 @@ abort_job(struct run *r, struct job *job, const struct err *why)
 			continue;
 		}
 		flow_error(job->flow, q->id, why);
-		q->job = NULL;		/* freed when its answer comes */
+		q->job = NULL; /* freed when its answer comes */
 	}
 }
 
@@ -694,7 +695,7 @@ step_job(struct run *r, struct job *job, int64_t now)
 	case FLOW_FAILED:
 		err = job->flow->err;
 		if (directory_is_outdated(r, job, &err))
-			job->flow = NULL;	/* begins again */
+			job->flow = NULL; /* begins again */
 		else
 			end_job(r, job, &err);
 		return true;
@@ -723,7 +724,7 @@ read_hits(struct run *r, int64_t now)
 	ssize_t n = read(r->config.hits_fd, bytes, sizeof(bytes));
 
 	if (n <= 0 || buf_add(&r->hits, bytes, (size_t)n) == -1) {
-		r->config.hits_fd = -1;	/* it has gone, or is none of ours */
+		r->config.hits_fd = -1; /* it has gone, or is none of ours */
 		return;
 	}
 	line = (char *)r->hits.data;
@@ -782,7 +783,7 @@ wait_for_events(struct run *r, struct err *err)
 	bool hit = false;
 
 	if (http_wait(r->config.http, r->config.hits_fd,
-	    timeout(r, date_mono_ms()), &hit, err) == -1)
+	        timeout(r, date_mono_ms()), &hit, err) == -1)
 		return -1;
 	if (hit)
 		read_hits(r, date_mono_ms());

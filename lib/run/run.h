@@ -27,12 +27,12 @@ struct store;
 
 struct run_config {
 	struct http *http;
-	struct store *store;		/* for what is remembered of the CA */
-	const char *issuer;		/* folder name */
+	struct store *store; /* for what is remembered of the CA */
+	const char *issuer;  /* folder name */
 	const char *directory_url;
-	size_t window;			/* jobs in flight; 0: 64 */
-	int64_t deadline_ms;		/* for each job; 0: ten minutes */
-	int hits_fd;			/* the responder's, or -1 */
+	size_t window;       /* jobs in flight; 0: 64 */
+	int64_t deadline_ms; /* for each job; 0: ten minutes */
+	int hits_fd;         /* the responder's, or -1 */
 };
 
 /*
@@ -50,7 +50,8 @@ struct run_job {
 	struct flow *(*begin)(void *self, int64_t *wait_ms, struct err *err);
 	int (*local)(void *self, const struct ask *ask, struct answer *answer,
 	    struct err *err);
-	int (*tick)(void *self, int64_t now_ms, int64_t *next_ms, struct err *err);
+	int (*tick)(
+	    void *self, int64_t now_ms, int64_t *next_ms, struct err *err);
 	bool (*end)(void *self, const struct err *err);
 	bool (*seen)(void *self, const char *name);
 	void *self;
@@ -66,7 +67,7 @@ const struct directory *run_directory(struct run *r, struct err *err);
 /* Who signs.  Both borrowed; url may be NULL while there is no account yet. */
 void run_account(struct run *r, const struct key *key, const char *url);
 
-void run_add(struct run *r, const struct run_job *job);	/* copied */
+void run_add(struct run *r, const struct run_job *job); /* copied */
 
 /* Performs all jobs. 0, or -1 when the loop itself failed. */
 int run_all(struct run *r, struct err *err);

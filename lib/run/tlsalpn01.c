@@ -23,15 +23,15 @@
 
 enum {
 	PROVEN_KEPT = 8,
-	PROVEN_MS = 60 * 60 * 1000,	/* well within their validity */
+	PROVEN_MS = 60 * 60 * 1000, /* well within their validity */
 
 	RECORD_HEADER = 5,
-	RECORD_MAX = 16384,		/* RFC 8446, 5.1 */
+	RECORD_MAX = 16384, /* RFC 8446, 5.1 */
 	TYPE_HANDSHAKE = 22,
 	MESSAGE_HEADER = 4,
 	CLIENT_HELLO = 1,
 
-	LATER_MAX = 16 * 1024		/* after the hello: a Finished is all */
+	LATER_MAX = 16 * 1024 /* after the hello: a Finished is all */
 };
 
 static const char protocol[] = "acme-tls/1";
@@ -40,9 +40,8 @@ static const char priorities[] =
     "%SERVER_PRECEDENCE:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 /* alert, TLS 1.2, two bytes: fatal, decode_error (RFC 8446, 6) */
-const unsigned char tlsalpn01_alert[HELLO_ALERT_LEN] = {
-	21, 3, 3, 0, 2, 2, 50
-};
+const unsigned char tlsalpn01_alert[HELLO_ALERT_LEN] = { 21, 3, 3, 0, 2, 2,
+	50 };
 
 /*
  * A certificate made for a challenge.  A CA probes from several places within
@@ -66,11 +65,11 @@ struct handshake {
 	struct tlsalpn01 *t;
 	gnutls_session_t session;
 	int fd;
-	struct buf hello;		/* read before the descriptor is */
+	struct buf hello; /* read before the descriptor is */
 	size_t hello_read;
-	size_t later;			/* bytes read from the descriptor */
-	struct proof *proof;		/* chosen, or NULL */
-	int failed;			/* GnuTLS's code, or 0 */
+	size_t later;        /* bytes read from the descriptor */
+	struct proof *proof; /* chosen, or NULL */
+	int failed;          /* GnuTLS's code, or 0 */
 };
 
 /* -- the hello ----------------------------------------------------------- */
@@ -79,7 +78,7 @@ struct handshake {
  * far, put together. */
 struct message {
 	size_t have, want;
-	uint32_t header;	/* its type and length, as they come in */
+	uint32_t header; /* its type and length, as they come in */
 };
 
 /* False when it cannot be a hello. */
@@ -160,8 +159,8 @@ static struct proof *
 proof_new(const struct token *token)
 {
 	struct err err = ERR_INIT;
-	struct alpn_cert *cert = alpn_cert_new(&token->identifier,
-	    token->key_authorization, time(NULL), &err);
+	struct alpn_cert *cert = alpn_cert_new(
+	    &token->identifier, token->key_authorization, time(NULL), &err);
 	struct proof *p;
 
 	if (!cert) {
@@ -279,8 +278,8 @@ decide(gnutls_session_t session)
 	if (!asked_protocol(session))
 		return GNUTLS_E_NO_APPLICATION_PROTOCOL;
 	if (asked_name(session, &sni) == -1 ||
-	    !pending_find(h->t->pending, sni.value, token_fits, sni.value,
-	    &token))
+	    !pending_find(
+	        h->t->pending, sni.value, token_fits, sni.value, &token))
 		return GNUTLS_E_UNRECOGNIZED_NAME;
 	h->proof = proof_get(h->t, &token);
 	return h->proof ? 0 : GNUTLS_E_INTERNAL_ERROR;
@@ -391,19 +390,17 @@ push(gnutls_transport_ptr_t ptr, const void *data, size_t size)
 static int
 set_up(struct handshake *h)
 {
-	gnutls_datum_t alpn = {
-		.data = (unsigned char *)(uintptr_t)protocol,
-		.size = sizeof(protocol) - 1
-	};
+	gnutls_datum_t alpn = { .data = (unsigned char *)(uintptr_t)protocol,
+		.size = sizeof(protocol) - 1 };
 	gnutls_session_t s = h->session;
 	int rc = gnutls_priority_set(s, h->t->priority);
 
 	if (rc == 0)
-		rc = gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE,
-		    h->t->credentials);
+		rc = gnutls_credentials_set(
+		    s, GNUTLS_CRD_CERTIFICATE, h->t->credentials);
 	if (rc == 0)
-		rc = gnutls_alpn_set_protocols(s, &alpn, 1,
-		    GNUTLS_ALPN_MANDATORY);
+		rc = gnutls_alpn_set_protocols(
+		    s, &alpn, 1, GNUTLS_ALPN_MANDATORY);
 	if (rc != 0)
 		return rc;
 	gnutls_session_set_ptr(s, h);
@@ -422,8 +419,10 @@ handshake_start(struct tlsalpn01 *t, int fd, struct buf *hello)
 
 	h->t = t;
 	h->fd = fd;
-	if (gnutls_init(&h->session, GNUTLS_SERVER | GNUTLS_NONBLOCK |
-	    GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS) != 0 || set_up(h) != 0) {
+	if (gnutls_init(&h->session,
+	        GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL |
+	            GNUTLS_NO_TICKETS) != 0 ||
+	    set_up(h) != 0) {
 		handshake_free(h);
 		return NULL;
 	}
@@ -446,7 +445,8 @@ handshake_step(struct handshake *h)
 	} while (rc == GNUTLS_E_AGAIN && h->hello_read > had);
 	if (rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED)
 		return gnutls_record_get_direction(h->session) ?
-		    HANDSHAKE_WRITE : HANDSHAKE_READ;
+		    HANDSHAKE_WRITE :
+		    HANDSHAKE_READ;
 	if (rc == 0) {
 		gnutls_bye(h->session, GNUTLS_SHUT_WR);
 		return HANDSHAKE_DONE;

@@ -27,8 +27,8 @@ struct pending;
 struct tlsalpn01;
 
 enum {
-	HELLO_MAX = 16 * 1024,		/* bytes of records */
-	HANDSHAKE_COST = 64 * 1024	/* memory to reckon with for each */
+	HELLO_MAX = 16 * 1024,     /* bytes of records */
+	HANDSHAKE_COST = 64 * 1024 /* memory to reckon with for each */
 };
 
 enum hello { HELLO_MORE, HELLO_READY, HELLO_BAD };
@@ -46,14 +46,15 @@ struct tlsalpn01 *tlsalpn01_open(struct pending *pending, struct err *err);
 void tlsalpn01_close(struct tlsalpn01 *t);
 
 enum handshake_step {
-	HANDSHAKE_READ, HANDSHAKE_WRITE, /* wait for the descriptor */
-	HANDSHAKE_DONE,		/* the probe has been answered */
-	HANDSHAKE_REFUSED	/* the client has been told why */
+	HANDSHAKE_READ,
+	HANDSHAKE_WRITE,  /* wait for the descriptor */
+	HANDSHAKE_DONE,   /* the probe has been answered */
+	HANDSHAKE_REFUSED /* the client has been told why */
 };
 
 /* Takes the bytes of hello, which is empty then. NULL: no memory. */
-struct handshake *handshake_start(struct tlsalpn01 *t, int fd,
-    struct buf *hello);
+struct handshake *
+handshake_start(struct tlsalpn01 *t, int fd, struct buf *hello);
 enum handshake_step handshake_step(struct handshake *h);
 
 /* The identifier that was proved, as text; "" while none has been chosen. */

@@ -15,13 +15,14 @@
 static int
 fill(const struct order_challenge *c, struct token *t, struct err *err)
 {
-	*t = (struct token){ .identifier = *c->identifier };
+	*t = (struct token) { .identifier = *c->identifier };
 	if (fmt_fit(t->type, sizeof(t->type), "%s",
-	    challenge_type_name(c->type)) == -1 ||
+	        challenge_type_name(c->type)) == -1 ||
 	    fmt_fit(t->token, sizeof(t->token), "%s", c->token) == -1 ||
 	    fmt_fit(t->key_authorization, sizeof(t->key_authorization), "%s",
-	    c->key_authorization) == -1)
-		return err_bug(err, "a token passed the parser and does not fit");
+	        c->key_authorization) == -1)
+		return err_bug(
+		    err, "a token passed the parser and does not fit");
 	return 0;
 }
 
@@ -78,13 +79,12 @@ solver_withdraw(const struct solver_env *env, const struct identifier *id,
 	if (withdraw(env, id->value, thumbprint, err) == -1)
 		return -1;
 	return id->type == IDENTIFIER_DNS ? 0 :
-	    withdraw(env, sni, thumbprint, err);
+	                                    withdraw(env, sni, thumbprint, err);
 }
 
-static const struct solver solvers[] = {
-	{ CHALLENGE_HTTP01, true, false, present_stored, cleanup_stored },
-	{ CHALLENGE_TLSALPN01, true, false, present_stored, cleanup_stored }
-};
+static const struct solver solvers[] = { { CHALLENGE_HTTP01, true, false,
+	                                     present_stored, cleanup_stored },
+	{ CHALLENGE_TLSALPN01, true, false, present_stored, cleanup_stored } };
 
 const struct solver *
 solver_find(enum challenge_type type)
@@ -96,8 +96,8 @@ solver_find(enum challenge_type type)
 }
 
 int
-solver_parse(const char *list, enum challenge_type out[SOLVER_TYPES],
-    size_t *n, struct err *err)
+solver_parse(const char *list, enum challenge_type out[SOLVER_TYPES], size_t *n,
+    struct err *err)
 {
 	char *copy = xstrdup(list), *rest = copy, *word;
 	int rc = 0;
@@ -108,9 +108,10 @@ solver_parse(const char *list, enum challenge_type out[SOLVER_TYPES],
 
 		if (challenge_type_parse(word, &type) == -1 ||
 		    !solver_find(type) || *n == SOLVER_TYPES)
-			rc = err_set(err, ERR_USAGE, "challenge types %s: "
-			    "\"%s\" is neither http-01 nor tls-alpn-01", list,
-			    word);
+			rc = err_set(err, ERR_USAGE,
+			    "challenge types %s: "
+			    "\"%s\" is neither http-01 nor tls-alpn-01",
+			    list, word);
 		else
 			out[(*n)++] = type;
 	}
@@ -130,9 +131,11 @@ solver_check(const struct identifier *id, const enum challenge_type *wanted,
 			return 0;
 	}
 	if (id->wildcard)
-		return err_set(err, ERR_USAGE, "%s: a wildcard can only be "
+		return err_set(err, ERR_USAGE,
+		    "%s: a wildcard can only be "
 		    "proved by dns-01, which this version does not speak: "
-		    "order the names below it one by one", id->value);
+		    "order the names below it one by one",
+		    id->value);
 	return err_set(err, ERR_USAGE,
 	    "%s: none of the challenge types wanted can prove it", id->value);
 }

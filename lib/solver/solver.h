@@ -26,8 +26,8 @@ struct solver_env {
 
 struct solver {
 	enum challenge_type type;
-	bool for_ip;		/* may prove an address (RFC 8738) */
-	bool for_wildcard;	/* may prove a wildcard (RFC 8555, 8.4) */
+	bool for_ip;       /* may prove an address (RFC 8738) */
+	bool for_wildcard; /* may prove a wildcard (RFC 8555, 8.4) */
 	int (*present)(const struct solver_env *env,
 	    const struct order_challenge *c, struct err *err);
 	int (*cleanup)(const struct solver_env *env,

@@ -21,10 +21,10 @@ record_url(const char *path, const struct json *record, struct err *err)
 {
 	const char *url = NULL, *status = NULL;
 
-	if (json_get_string(path, record, "location", JSON_REQUIRED, &url,
-	    err) == -1 ||
-	    json_get_string(path, record, "status", JSON_OPTIONAL, &status,
-	    err) == -1 ||
+	if (json_get_string(
+	        path, record, "location", JSON_REQUIRED, &url, err) == -1 ||
+	    json_get_string(
+	        path, record, "status", JSON_OPTIONAL, &status, err) == -1 ||
 	    url_check_acme(path, url, err) == -1)
 		return NULL;
 	if (status && *status && strcmp(status, "valid") != 0) {
@@ -89,7 +89,7 @@ account_files_release(struct account_files *a)
 	key_free(a->key);
 	free(a->url);
 	json_free(a->record);
-	*a = (struct account_files){ .key = NULL };
+	*a = (struct account_files) { .key = NULL };
 }
 
 int

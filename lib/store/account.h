@@ -11,9 +11,9 @@ struct key;
 struct store;
 
 struct account_files {
-	struct key *key;	/* NULL when there is none */
-	char *url;		/* NULL when the record is missing or unusable */
-	struct json *record;	/* the .json, or NULL */
+	struct key *key;     /* NULL when there is none */
+	char *url;           /* NULL when the record is missing or unusable */
+	struct json *record; /* the .json, or NULL */
 };
 
 /*

@@ -15,8 +15,9 @@
 
 enum { NONCE_SIZE = 512 };
 
-#define BASE64URL "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" \
-    "0123456789-_"
+#define BASE64URL                                                              \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"                 \
+	"0123456789-_"
 
 static void
 not_remembered(const char *what, const struct err *err)
@@ -34,10 +35,10 @@ read_directory(const char *what, const struct json *o,
 	const struct json *body = NULL;
 
 	if (json_get_string(what, o, "url", JSON_REQUIRED, &url, err) == -1 ||
-	    json_get_string(what, o, "fetched", JSON_REQUIRED, &fetched,
-	    err) == -1 ||
-	    json_get_object(what, o, "directory", JSON_REQUIRED, &body,
-	    err) == -1)
+	    json_get_string(what, o, "fetched", JSON_REQUIRED, &fetched, err) ==
+	        -1 ||
+	    json_get_object(what, o, "directory", JSON_REQUIRED, &body, err) ==
+	        -1)
 		return -1;
 	if (strcmp(url, directory_url) != 0 ||
 	    date_parse(fetched, strlen(fetched), when, NULL) == -1)
@@ -59,8 +60,8 @@ directory_cache_load(struct store *s, const char *issuer,
 	if (layout_own(issuer, "directory.json", path, &ignored) == -1)
 		return;
 	o = object_load_json(s, path, JSON_SIZE, &ignored);
-	if (o && read_directory(path, o, directory_url, out, when,
-	    &ignored) == -1)
+	if (o &&
+	    read_directory(path, o, directory_url, out, when, &ignored) == -1)
 		*when = 0;
 	json_free(o);
 }
@@ -74,8 +75,8 @@ directory_cache_save(struct store *s, const char *issuer,
 	struct json *o, *directory;
 
 	directory = json_parse("directory", buf_str(body), body->len, &err);
-	if (!directory || layout_own(issuer, "directory.json", path,
-	    &err) == -1) {
+	if (!directory ||
+	    layout_own(issuer, "directory.json", path, &err) == -1) {
 		json_free(directory);
 		not_remembered("directory", &err);
 		return;

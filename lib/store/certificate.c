@@ -19,8 +19,8 @@ struct paths {
 };
 
 static char *
-path_of(const char *folder, const char *name, const char *suffix,
-    struct err *err)
+path_of(
+    const char *folder, const char *name, const char *suffix, struct err *err)
 {
 	char file[LAYOUT_KEY_MAX];
 
@@ -38,8 +38,8 @@ paths_release(struct paths *p)
 }
 
 static int
-paths_init(struct paths *p, const char *issuer, const char *name,
-    struct err *err)
+paths_init(
+    struct paths *p, const char *issuer, const char *name, struct err *err)
 {
 	p->key = p->chain = p->meta = NULL;
 	if (layout_cert_folder(issuer, name, p->folder, err) == -1)
@@ -71,8 +71,8 @@ load_meta(struct store *s, const char *path, struct json **out,
 }
 
 static int
-load_key(struct store *s, const char *path, struct certificate *c,
-    struct err *err)
+load_key(
+    struct store *s, const char *path, struct certificate *c, struct err *err)
 {
 	struct buf pem = BUF_SECRET;
 	unsigned char id[sizeof(c->cert.key_id)];
@@ -110,8 +110,8 @@ check_key_there(struct store *s, const struct paths *p, struct err *err)
 enum look {
 	LOOK_FAILED = -1,
 	LOOK_WHOLE,
-	LOOK_TORN,	/* the metadata changed meanwhile */
-	LOOK_UNFIT	/* it did not, but the key is not the chain's */
+	LOOK_TORN, /* the metadata changed meanwhile */
+	LOOK_UNFIT /* it did not, but the key is not the chain's */
 };
 
 static enum look
@@ -125,10 +125,10 @@ load_once(struct store *s, const struct paths *p, bool with_key,
 	if (load_meta(s, p->meta, &c->meta, before, err) == -1 ||
 	    store_get(s, p->chain, CERT_SIZE, &c->chain, NULL, err) == -1 ||
 	    cert_read(p->chain, buf_str(&c->chain), c->chain.len, &c->cert,
-	    err) == -1)
+	        err) == -1)
 		return LOOK_FAILED;
 	rc = with_key ? load_key(s, p->key, c, err) :
-	    check_key_there(s, p, err);
+	                check_key_there(s, p, err);
 	if (rc == 0)
 		rc = store_get(s, p->meta, JSON_SIZE, &again, after, err);
 	buf_release(&again);
@@ -166,8 +166,10 @@ load_tries(struct store *s, const struct paths *p, bool with_key,
 		look = load_once(s, p, with_key, c, err);
 	}
 	if (look == LOOK_TORN)
-		return err_set(err, ERR_LATER, "%s is being replaced all the "
-		    "time", p->folder);
+		return err_set(err, ERR_LATER,
+		    "%s is being replaced all the "
+		    "time",
+		    p->folder);
 	return look == LOOK_FAILED ? -1 : 0;
 }
 
@@ -224,8 +226,8 @@ print_meta(const struct certificate_new *c, struct buf *out)
 }
 
 int
-certificate_commit(struct store *s, const struct certificate_new *c,
-    struct err *err)
+certificate_commit(
+    struct store *s, const struct certificate_new *c, struct err *err)
 {
 	struct buf meta = BUF_INIT;
 	struct paths p;
@@ -239,8 +241,8 @@ certificate_commit(struct store *s, const struct certificate_new *c,
 		{ strrchr(p.chain, '/') + 1, c->chain, c->chain_len },
 		{ strrchr(p.meta, '/') + 1, buf_str(&meta), meta.len },
 	};
-	rc = store_commit(s, p.folder, objects,
-	    sizeof(objects) / sizeof(objects[0]), err);
+	rc = store_commit(
+	    s, p.folder, objects, sizeof(objects) / sizeof(objects[0]), err);
 	buf_release(&meta);
 	paths_release(&p);
 	return rc;
@@ -260,8 +262,8 @@ folder_name(const char *entry)
 }
 
 static int
-list_issuer(struct store *s, const char *issuer, struct strings *out,
-    struct err *err)
+list_issuer(
+    struct store *s, const char *issuer, struct strings *out, struct err *err)
 {
 	struct strings names = { .n = 0 };
 	char *key = xasprintf("certificates/%s", issuer), *name, *both;

@@ -17,13 +17,13 @@ struct json;
 struct store;
 
 struct certificate {
-	char *issuer;		/* folder name under certificates/ */
-	char *name;		/* folder name under the issuer's: sanitised */
-	struct buf chain;	/* PEM */
-	struct json *meta;	/* the .json */
-	struct cert cert;	/* read from the chain */
-	bool key_matches;	/* the key file is there and fits the chain */
-	bool key_checked;	/* certificate_load() was asked to look */
+	char *issuer;      /* folder name under certificates/ */
+	char *name;        /* folder name under the issuer's: sanitised */
+	struct buf chain;  /* PEM */
+	struct json *meta; /* the .json */
+	struct cert cert;  /* read from the chain */
+	bool key_matches;  /* the key file is there and fits the chain */
+	bool key_checked;  /* certificate_load() was asked to look */
 };
 
 /*
@@ -37,18 +37,19 @@ void certificate_release(struct certificate *c);
 
 /* What a new generation is made of. */
 struct certificate_new {
-	const char *issuer;	/* folder name */
-	const char *name;	/* certificate name, not yet sanitised */
-	const void *chain, *key;	/* PEM */
+	const char *issuer;      /* folder name */
+	const char *name;        /* certificate name, not yet sanitised */
+	const void *chain, *key; /* PEM */
 	size_t chain_len, key_len;
 	const struct identifier *names;
 	size_t n_names;
-	const char *url, *ca, *account;	/* certificate, directory, account URL */
+	const char *url, *ca,
+	    *account; /* certificate, directory, account URL */
 };
 
 /* One commit: key, chain, metadata, in that order. */
-int certificate_commit(struct store *s, const struct certificate_new *c,
-    struct err *err);
+int certificate_commit(
+    struct store *s, const struct certificate_new *c, struct err *err);
 
 /*
  * Every certificate folder in the store, "ISSUER/NAME", sorted; whether it

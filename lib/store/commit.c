@@ -22,10 +22,10 @@ enum { KEEP_DEPTH = 8 };
 /* A folder made aside, to be swapped in. */
 struct draft {
 	int parent;
-	const char *name;	/* what it is to be called in parent */
-	char temp[FOLDER_NAME_SIZE];	/* its name until then, or "" */
-	int fd;			/* the folder, or -1 */
-	int old;		/* the one it replaces, or -1 */
+	const char *name;            /* what it is to be called in parent */
+	char temp[FOLDER_NAME_SIZE]; /* its name until then, or "" */
+	int fd;                      /* the folder, or -1 */
+	int old;                     /* the one it replaces, or -1 */
 	const struct store_object *objects;
 	size_t n;
 };
@@ -69,15 +69,15 @@ keep_copy(int from, int to, const char *name, struct err *err)
 	int rc = file_read(from, name, BUF_MAX, 0, &bytes, err);
 
 	if (rc == 0)
-		rc = folder_add(to, name, buf_str(&bytes), bytes.len, true,
-		    err);
+		rc = folder_add(
+		    to, name, buf_str(&bytes), bytes.len, true, err);
 	buf_release(&bytes);
 	return rc;
 }
 
 /* Where the new folder is, and what of the old need not come along. */
 struct keep {
-	const struct draft *draft;	/* NULL below the top */
+	const struct draft *draft; /* NULL below the top */
 	int to, depth;
 };
 
@@ -90,8 +90,8 @@ keep_folder(const struct keep *k, int from, const char *name, struct err *err)
 	int rc, sub;
 
 	if (below.depth > KEEP_DEPTH)
-		return err_set(err, ERR_DATA, "%s: folders nested too deep",
-		    name);
+		return err_set(
+		    err, ERR_DATA, "%s: folders nested too deep", name);
 	sub = folder_enter(from, name, false, err);
 	if (sub == -1)
 		return -1;
@@ -121,8 +121,8 @@ keep_one(void *arg, int from, const char *name, struct err *err)
 		if (S_ISREG(st.st_mode))
 			return keep_copy(from, k->to, name, err);
 	}
-	return err_set(err, ERR_DATA, "%s: not a file, and cannot be kept",
-	    name);
+	return err_set(
+	    err, ERR_DATA, "%s: not a file, and cannot be kept", name);
 }
 
 static int
@@ -135,7 +135,7 @@ draft_fill(struct draft *f, struct err *err)
 		return -1;
 	for (i = 0; i < f->n; i++)
 		if (folder_add(f->fd, f->objects[i].name, f->objects[i].data,
-		    f->objects[i].len, true, err) == -1)
+		        f->objects[i].len, true, err) == -1)
 			return -1;
 	return folder_sync(f->fd, err);
 }
@@ -147,8 +147,8 @@ draft_swap(const struct draft *f)
 {
 	if (f->old == -1)
 		return renameat(f->parent, f->temp, f->parent, f->name);
-	return renameat2(f->parent, f->temp, f->parent, f->name,
-	    RENAME_EXCHANGE);
+	return renameat2(
+	    f->parent, f->temp, f->parent, f->name, RENAME_EXCHANGE);
 }
 
 static void
@@ -174,8 +174,10 @@ draft_publish(struct draft *f, bool *unable, struct err *err)
 {
 	if (draft_swap(f) == -1) {
 		*unable = f->old != -1 && cannot_exchange(errno);
-		return err_sys(err, folder_code(errno), "putting %s in its "
-		    "place", f->temp);
+		return err_sys(err, folder_code(errno),
+		    "putting %s in its "
+		    "place",
+		    f->temp);
 	}
 	if (folder_sync(f->parent, err) == -1) {
 		draft_unswap(f);
@@ -203,9 +205,8 @@ draft_end(const struct draft *f)
 /* -- committing ----------------------------------------------------------- */
 
 int
-commit_draft(int parent, const char *name,
-    const struct store_object *objects, size_t n, bool *unable,
-    struct err *err)
+commit_draft(int parent, const char *name, const struct store_object *objects,
+    size_t n, bool *unable, struct err *err)
 {
 	struct draft f = {
 		.parent = parent,
@@ -233,8 +234,8 @@ commit_lock(int root, int parent, struct err *err)
 	folder_sweep(parent, guard_lock(fd, F_WRLCK, GUARD_DRAFT, 0) == 0);
 	if (guard_lock(fd, F_RDLCK, GUARD_DRAFT, GUARD_WAIT_MS) == 0)
 		return fd;
-	err_sys(err, errno == EAGAIN ? ERR_LATER : ERR_IO,
-	    "locking " GUARD_FILE);
+	err_sys(
+	    err, errno == EAGAIN ? ERR_LATER : ERR_IO, "locking " GUARD_FILE);
 	close(fd);
 	return -1;
 }

@@ -14,9 +14,9 @@ struct store_object;
 
 /* The folder `name` of parent.  -1 and *unable: folders cannot be exchanged
  * here, and nothing has happened. */
-int commit_draft(int parent, const char *name,
-    const struct store_object *objects, size_t n, bool *unable,
-    struct err *err);
+int
+commit_draft(int parent, const char *name, const struct store_object *objects,
+    size_t n, bool *unable, struct err *err);
 
 /*
  * Drafts are made under a shared lock: who gets it for himself knows that

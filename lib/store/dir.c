@@ -24,7 +24,7 @@ enum { LOOK_TRIES = 8 };
 
 struct dir {
 	int root;
-	bool journal;	/* folders cannot be exchanged here */
+	bool journal; /* folders cannot be exchanged here */
 };
 
 /* -- for leases, and ourselves -------------------------------------------- */
@@ -63,8 +63,8 @@ replaced(const struct dir *d, const char *path, size_t len, int folder)
 static int
 restless(const char *what, struct err *err)
 {
-	return err_set(err, ERR_LATER, "%s: replaced whenever it was read",
-	    what);
+	return err_set(
+	    err, ERR_LATER, "%s: replaced whenever it was read", what);
 }
 
 static int
@@ -120,8 +120,8 @@ dir_get(void *ctx, const char *key, size_t max, struct buf *out,
 }
 
 static int
-put_cache(int folder, const char *name, const void *data, size_t len,
-    struct err *err)
+put_cache(
+    int folder, const char *name, const void *data, size_t len, struct err *err)
 {
 	char temp[FOLDER_NAME_SIZE];
 
@@ -217,8 +217,8 @@ list_one(void *arg, int folder, const char *name, struct err *err)
 		return 0;
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return 0;
-	snprintf(shown, sizeof(shown), "%s%s", name,
-	    S_ISDIR(st.st_mode) ? "/" : "");
+	snprintf(
+	    shown, sizeof(shown), "%s%s", name, S_ISDIR(st.st_mode) ? "/" : "");
 	strings_add(arg, shown);
 	return 0;
 }
@@ -317,8 +317,8 @@ open_root(const char *path, bool create, struct err *err)
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (fd == -1)
-		err_sys(err, errno == ENOTDIR ? ERR_CONFIG :
-		    folder_code(errno), "store %s", path);
+		err_sys(err, errno == ENOTDIR ? ERR_CONFIG : folder_code(errno),
+		    "store %s", path);
 	return fd;
 }
 
@@ -330,9 +330,10 @@ check_root(const char *path, int fd, struct err *err)
 	if (fstat(fd, &st) == -1)
 		return err_sys(err, ERR_IO, "store %s", path);
 	if (st.st_mode & S_IWOTH)
-		return err_set(err, ERR_PERMISSION, "store %s: others can "
-		    "write it (mode %04o); chmod o-w it", path,
-		    (unsigned)st.st_mode & 07777);
+		return err_set(err, ERR_PERMISSION,
+		    "store %s: others can "
+		    "write it (mode %04o); chmod o-w it",
+		    path, (unsigned)st.st_mode & 07777);
 	return 0;
 }
 

@@ -20,7 +20,7 @@ struct store_ops;
 
 enum dir_flags {
 	DIR_CREATE = 1,
-	DIR_JOURNAL = 2		/* as if exchanging were impossible */
+	DIR_JOURNAL = 2 /* as if exchanging were impossible */
 };
 
 extern const struct store_ops dir_ops;

@@ -63,8 +63,8 @@ folder_enter(int dirfd, const char *name, bool create, struct err *err)
 }
 
 int
-folder_walk(int root, const char *path, size_t len, bool create,
-    struct err *err)
+folder_walk(
+    int root, const char *path, size_t len, bool create, struct err *err)
 {
 	char name[FOLDER_NAME_SIZE];
 	const char *end = path + len;
@@ -93,19 +93,20 @@ folder_open(int root, const char *path, bool create, struct err *err)
 }
 
 int
-folder_open_parent(int root, const char *key, const char **base,
-    bool create, struct err *err)
+folder_open_parent(
+    int root, const char *key, const char **base, bool create, struct err *err)
 {
 	const char *slash = strrchr(key, '/');
 
 	*base = slash ? slash + 1 : key;
-	return folder_walk(root, key, slash ? (size_t)(slash - key) : 0, create,
-	    err);
+	return folder_walk(
+	    root, key, slash ? (size_t)(slash - key) : 0, create, err);
 }
 
 int
-folder_each(int folder, int (*each)(void *arg, int folder,
-    const char *name, struct err *err), void *arg, struct err *err)
+folder_each(int folder,
+    int (*each)(void *arg, int folder, const char *name, struct err *err),
+    void *arg, struct err *err)
 {
 	const struct dirent *entry;
 	DIR *dir;
@@ -194,7 +195,7 @@ folder_is_temp(const char *name)
 
 struct sweep {
 	time_t now;
-	bool alone;	/* no draft has a living maker */
+	bool alone; /* no draft has a living maker */
 };
 
 static int

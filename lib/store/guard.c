@@ -20,8 +20,7 @@ guard_open(int root, struct err *err)
 
 	if (own == -1)
 		return -1;
-	fd = openat(own, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-	    0600);
+	fd = openat(own, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		err_sys(err, folder_code(errno), GUARD_FILE);
 	close(own);

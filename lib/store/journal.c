@@ -14,8 +14,8 @@
 #include "store/store.h"
 
 static char *
-journal_path(const char *issuer, const char *name, const char *file,
-    struct err *err)
+journal_path(
+    const char *issuer, const char *name, const char *file, struct err *err)
 {
 	char folder[LAYOUT_KEY_MAX];
 
@@ -25,8 +25,8 @@ journal_path(const char *issuer, const char *name, const char *file,
 }
 
 static int
-read_names(const char *what, const struct json *o, struct journal *j,
-    struct err *err)
+read_names(
+    const char *what, const struct json *o, struct journal *j, struct err *err)
 {
 	const struct json *names = NULL;
 	const char *text;
@@ -41,8 +41,8 @@ read_names(const char *what, const struct json *o, struct journal *j,
 	for (i = 0; i < n; i++) {
 		text = json_string_at(names, i);
 		if (!text)
-			return err_set(err, ERR_DATA, "%s: names: not text",
-			    what);
+			return err_set(
+			    err, ERR_DATA, "%s: names: not text", what);
 		if (identifier_parse(text, &j->names[i], err) == -1)
 			return err_wrap(err, "%s: names", what);
 	}
@@ -51,16 +51,16 @@ read_names(const char *what, const struct json *o, struct journal *j,
 }
 
 static int
-read_journal(const char *what, const struct json *o, struct journal *j,
-    struct err *err)
+read_journal(
+    const char *what, const struct json *o, struct journal *j, struct err *err)
 {
 	const char *type = NULL, *url = NULL;
 
 	if (read_names(what, o, j, err) == -1 ||
-	    json_get_string(what, o, "key_type", JSON_REQUIRED, &type,
-	    err) == -1 ||
+	    json_get_string(what, o, "key_type", JSON_REQUIRED, &type, err) ==
+	        -1 ||
 	    json_get_bool(what, o, "must_staple", JSON_REQUIRED,
-	    &j->must_staple, err) == -1 ||
+	        &j->must_staple, err) == -1 ||
 	    json_get_string(what, o, "order", JSON_OPTIONAL, &url, err) == -1)
 		return -1;
 	if (key_type_parse(type, &j->key_type) == -1)
@@ -116,8 +116,10 @@ journal_load(struct store *s, const char *issuer, const char *name,
 	if (lost) {
 		rc = 0;
 		if (e.code != ERR_ABSENT)
-			log_warn(name, "the journal of its order is left "
-			    "aside: %s", e.text);
+			log_warn(name,
+			    "the journal of its order is left "
+			    "aside: %s",
+			    e.text);
 	} else {
 		*err = e;
 	}
@@ -175,8 +177,8 @@ journal_save_key(struct store *s, const char *issuer, const char *name,
 }
 
 int
-journal_remove(struct store *s, const char *issuer, const char *name,
-    struct err *err)
+journal_remove(
+    struct store *s, const char *issuer, const char *name, struct err *err)
 {
 	char *path = journal_path(issuer, name, "", err);
 	int rc;
@@ -194,5 +196,5 @@ journal_release(struct journal *j)
 	free(j->names);
 	free(j->order_url);
 	key_free(j->key);
-	*j = (struct journal){ .names = NULL };
+	*j = (struct journal) { .names = NULL };
 }

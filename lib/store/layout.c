@@ -18,22 +18,28 @@ static int
 part(const char *what, const char *text, char out[PART_SIZE], struct err *err)
 {
 	if (name_safe(text, out, PART_SIZE) == -1)
-		return err_set(err, ERR_CONFIG, "%s: too long for a file name",
-		    what);
+		return err_set(
+		    err, ERR_CONFIG, "%s: too long for a file name", what);
 	if (!*out)
-		return err_set(err, ERR_CONFIG, "%s \"%.255s\": nothing in it "
-		    "can be part of a file name", what, text);
+		return err_set(err, ERR_CONFIG,
+		    "%s \"%.255s\": nothing in it "
+		    "can be part of a file name",
+		    what, text);
 	if (*out == '.')
-		return err_set(err, ERR_CONFIG, "%s \"%.255s\": a file name "
-		    "may not begin with a dot", what, text);
+		return err_set(err, ERR_CONFIG,
+		    "%s \"%.255s\": a file name "
+		    "may not begin with a dot",
+		    what, text);
 	return 0;
 }
 
 static int
 too_long(struct err *err)
 {
-	return err_set(err, ERR_CONFIG, "a name in the store would be longer "
-	    "than %d bytes", LAYOUT_KEY_MAX - 1);
+	return err_set(err, ERR_CONFIG,
+	    "a name in the store would be longer "
+	    "than %d bytes",
+	    LAYOUT_KEY_MAX - 1);
 }
 
 /* "name" and "suffix" as one component. */
@@ -46,8 +52,10 @@ file_part(const char *what, const char *name, const char *suffix,
 	if (part(what, name, safe, err) == -1)
 		return -1;
 	if (fmt_fit(out, PART_SIZE, "%s%s", safe, suffix) == -1)
-		return err_set(err, ERR_CONFIG, "%s \"%s\": too long for a "
-		    "file name", what, safe);
+		return err_set(err, ERR_CONFIG,
+		    "%s \"%s\": too long for a "
+		    "file name",
+		    what, safe);
 	return 0;
 }
 
@@ -97,8 +105,8 @@ path_words(const char *path, char out[URL_MAX])
 }
 
 int
-layout_issuer(const char *directory_url, char out[LAYOUT_KEY_MAX],
-    struct err *err)
+layout_issuer(
+    const char *directory_url, char out[LAYOUT_KEY_MAX], struct err *err)
 {
 	char words[URL_MAX], safe[PART_SIZE];
 	struct url url;
@@ -110,10 +118,11 @@ layout_issuer(const char *directory_url, char out[LAYOUT_KEY_MAX],
 		return -1;
 	}
 	if (path_words(url.path, words) == -1)
-		return err_set(err, ERR_CONFIG, "directory: the URL's path "
+		return err_set(err, ERR_CONFIG,
+		    "directory: the URL's path "
 		    "holds a %% that begins no escape");
-	text = xasprintf("%s%s%s%s%s", url.host, *url.port ? ":" : "",
-	    url.port, *words ? "-" : "", words);
+	text = xasprintf("%s%s%s%s%s", url.host, *url.port ? ":" : "", url.port,
+	    *words ? "-" : "", words);
 	rc = part("directory", text, safe, err);
 	free(text);
 	if (rc == 0)
@@ -138,8 +147,8 @@ layout_cert_folder(const char *issuer, const char *name,
 }
 
 int
-layout_cert_file(const char *name, const char *suffix,
-    char out[LAYOUT_KEY_MAX], struct err *err)
+layout_cert_file(const char *name, const char *suffix, char out[LAYOUT_KEY_MAX],
+    struct err *err)
 {
 	char file[PART_SIZE];
 
@@ -183,8 +192,9 @@ layout_account(const char *issuer, const char *email, const char *suffix,
 		rc = part("e-mail address", email, account, err);
 	if (rc == 0)
 		rc = file_part("e-mail address", user, suffix, file, err);
-	if (rc == 0 && fmt_fit(out, LAYOUT_KEY_MAX, "acme/%s/users/%s/%s", ca,
-	    account, file) == -1)
+	if (rc == 0 &&
+	    fmt_fit(out, LAYOUT_KEY_MAX, "acme/%s/users/%s/%s", ca, account,
+	        file) == -1)
 		rc = too_long(err);
 	free(user);
 	return rc;
@@ -200,7 +210,7 @@ layout_token(const char *issuer, const char *sni, char out[LAYOUT_KEY_MAX],
 	    file_part("identifier", sni, ".json", file, err) == -1)
 		return -1;
 	if (fmt_fit(out, LAYOUT_KEY_MAX, "acme/%s/challenge_tokens/%s", ca,
-	    file) == -1)
+	        file) == -1)
 		return too_long(err);
 	return 0;
 }
@@ -216,12 +226,12 @@ layout_lock_cert(const char *name, char out[LAYOUT_KEY_MAX], struct err *err)
 }
 
 int
-layout_lock_account(const char *email, char out[LAYOUT_KEY_MAX],
-    struct err *err)
+layout_lock_account(
+    const char *email, char out[LAYOUT_KEY_MAX], struct err *err)
 {
 	email += strspn(email, " \t\n\v\f\r");
 	if (fmt_fit(out, LAYOUT_KEY_MAX, "register_acme_account%s%s",
-	    *email ? "_" : "", email) == -1)
+	        *email ? "_" : "", email) == -1)
 		return too_long(err);
 	return 0;
 }
@@ -243,16 +253,16 @@ layout_own(const char *issuer, const char *what, char out[LAYOUT_KEY_MAX],
 }
 
 int
-layout_journal(const char *issuer, const char *name,
-    char out[LAYOUT_KEY_MAX], struct err *err)
+layout_journal(const char *issuer, const char *name, char out[LAYOUT_KEY_MAX],
+    struct err *err)
 {
 	char ca[PART_SIZE], order[PART_SIZE];
 
 	if (part("issuer", issuer, ca, err) == -1 ||
 	    part("certificate name", name, order, err) == -1)
 		return -1;
-	if (fmt_fit(out, LAYOUT_KEY_MAX, "autocert/%s/orders/%s", ca,
-	    order) == -1)
+	if (fmt_fit(out, LAYOUT_KEY_MAX, "autocert/%s/orders/%s", ca, order) ==
+	    -1)
 		return too_long(err);
 	return 0;
 }

@@ -17,8 +17,8 @@ enum { LAYOUT_KEY_MAX = 1024 };
 
 /* The issuer's folder name for a directory URL:
  * "https://localhost:14000/dir" gives "localhost-14000-dir". */
-int layout_issuer(const char *directory_url, char out[LAYOUT_KEY_MAX],
-    struct err *err);
+int layout_issuer(
+    const char *directory_url, char out[LAYOUT_KEY_MAX], struct err *err);
 
 /* certificates/ISSUER/NAME, and in it NAME.crt, NAME.key, NAME.json. */
 int layout_cert_folder(const char *issuer, const char *name,
@@ -37,8 +37,10 @@ int layout_token(const char *issuer, const char *sni, char out[LAYOUT_KEY_MAX],
     struct err *err);
 
 /* Lock names, as CertMagic spells them before its own sanitising. */
-int layout_lock_cert(const char *name, char out[LAYOUT_KEY_MAX], struct err *err);
-int layout_lock_account(const char *email, char out[LAYOUT_KEY_MAX], struct err *err);
+int
+layout_lock_cert(const char *name, char out[LAYOUT_KEY_MAX], struct err *err);
+int layout_lock_account(
+    const char *email, char out[LAYOUT_KEY_MAX], struct err *err);
 
 /* Ours: autocert/ISSUER/WHAT (directory.json, nonce). */
 int layout_own(const char *issuer, const char *what, char out[LAYOUT_KEY_MAX],

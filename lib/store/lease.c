@@ -62,7 +62,7 @@ struct lock_text {
 	struct moment created, updated;
 	char owner[OWNER_SIZE];
 	char boot[BOOT_SIZE];
-	int64_t pid;		/* 0: it does not say */
+	int64_t pid; /* 0: it does not say */
 	bool readable;
 };
 
@@ -72,10 +72,12 @@ get_moment(const struct json *o, const char *member, struct moment *out)
 	struct err ignored = ERR_INIT;
 	const char *text = NULL;
 
-	if (json_get_string("lock", o, member, JSON_OPTIONAL, &text,
-	    &ignored) == 0 && text)
+	if (json_get_string(
+	        "lock", o, member, JSON_OPTIONAL, &text, &ignored) == 0 &&
+	    text)
 		out->set = date_parse(text, strlen(text), &out->sec,
-		    &out->nsec) == 0 && out->sec != YEAR_ONE;
+		               &out->nsec) == 0 &&
+		    out->sec != YEAR_ONE;
 }
 
 static void
@@ -84,8 +86,9 @@ get_text(const struct json *o, const char *member, char *out, size_t size)
 	struct err ignored = ERR_INIT;
 	const char *text = NULL;
 
-	if (json_get_string("lock", o, member, JSON_OPTIONAL, &text,
-	    &ignored) == -1 || !text || fmt_fit(out, size, "%s", text) == -1)
+	if (json_get_string(
+	        "lock", o, member, JSON_OPTIONAL, &text, &ignored) == -1 ||
+	    !text || fmt_fit(out, size, "%s", text) == -1)
 		*out = '\0';
 }
 
@@ -95,7 +98,7 @@ lock_parse(const struct buf *text, struct lock_text *out)
 	struct err ignored = ERR_INIT;
 	struct json *o;
 
-	*out = (struct lock_text){ .pid = 0 };
+	*out = (struct lock_text) { .pid = 0 };
 	o = json_parse("lock", buf_str(text), text->len, &ignored);
 	if (!o)
 		return;
@@ -103,8 +106,8 @@ lock_parse(const struct buf *text, struct lock_text *out)
 	get_moment(o, "updated", &out->updated);
 	get_text(o, "owner", out->owner, sizeof(out->owner));
 	get_text(o, "boot", out->boot, sizeof(out->boot));
-	if (json_get_int("lock", o, "pid", JSON_OPTIONAL, &out->pid,
-	    &ignored) == -1)
+	if (json_get_int(
+	        "lock", o, "pid", JSON_OPTIONAL, &out->pid, &ignored) == -1)
 		out->pid = 0;
 	out->readable = out->created.set || out->updated.set;
 	json_free(o);
@@ -148,7 +151,7 @@ boot_id(char out[BOOT_SIZE])
 
 	*out = '\0';
 	if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id",
-	    BOOT_SIZE - 1, 0, &id, &ignored) == 0)
+	        BOOT_SIZE - 1, 0, &id, &ignored) == 0)
 		snprintf(out, BOOT_SIZE, "%.*s",
 		    (int)strcspn(buf_str(&id), "\n"), buf_str(&id));
 	buf_release(&id);
@@ -224,7 +227,8 @@ held_by(const struct lock_text *t, struct err *err)
 	char since[DATE_MAX] = "", who[OWNER_SIZE + 32] = "another program";
 
 	if (!t->readable)
-		return err_set(err, ERR_LATER, "held by another program, which "
+		return err_set(err, ERR_LATER,
+		    "held by another program, which "
 		    "is just writing it");
 	if (*t->owner)
 		snprintf(who, sizeof(who), "%.*s pid %" PRId64,
@@ -243,7 +247,7 @@ moment_now(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (struct moment){
+	return (struct moment) {
 		.sec = now.tv_sec,
 		.nsec = now.tv_nsec - now.tv_nsec % 10 + 1,
 		.set = true,
@@ -251,16 +255,15 @@ moment_now(void)
 }
 
 static void
-lock_print(const struct lease *l, const struct moment *updated,
-    struct buf *out)
+lock_print(const struct lease *l, const struct moment *updated, struct buf *out)
 {
 	struct json *o = json_new_object();
 	char text[DATE_MAX], boot[BOOT_SIZE];
 
 	json_add_string(o, "created",
 	    date_format_nano(l->created.sec, l->created.nsec, text));
-	json_add_string(o, "updated",
-	    date_format_nano(updated->sec, updated->nsec, text));
+	json_add_string(
+	    o, "updated", date_format_nano(updated->sec, updated->nsec, text));
 	json_add_string(o, "owner", l->owner);
 	json_add_int(o, "pid", getpid());
 	boot_id(boot);
@@ -273,8 +276,7 @@ lock_print(const struct lease *l, const struct moment *updated,
 
 /* One write over what is there, never a moment of an empty file. */
 static int
-lock_write(const struct lease *l, const struct moment *updated,
-    struct err *err)
+lock_write(const struct lease *l, const struct moment *updated, struct err *err)
 {
 	struct buf text = BUF_INIT;
 	ssize_t n;
@@ -300,7 +302,8 @@ lock_create(struct lease *l, struct err *err)
 	l->fd = openat(l->folder, l->file,
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (l->fd == -1)
-		return errno == EEXIST ? 1 :
+		return errno == EEXIST ?
+		    1 :
 		    err_sys(err, ERR_IO, "creating %s", l->file);
 	flock(l->fd, LOCK_EX | LOCK_NB);
 	l->created = moment_now();
@@ -328,15 +331,20 @@ lock_verify(const struct lease *l, struct err *err)
 	struct lock_text t = { .pid = 0 };
 
 	if (!lock_is_ours(l))
-		return err_set(err, ERR_LATER, "%s was lost: another has "
-		    "removed or replaced it", l->file);
+		return err_set(err, ERR_LATER,
+		    "%s was lost: another has "
+		    "removed or replaced it",
+		    l->file);
 	if (lock_read(l->folder, l->file, &t, err) == -1)
 		return -1;
 	if ((*t.owner && strcmp(t.owner, l->owner) != 0) ||
-	    (t.created.set && (t.created.sec != l->created.sec ||
-	    t.created.nsec != l->created.nsec)))
-		return err_set(err, ERR_LATER, "%s was lost: another has "
-		    "taken it over", l->file);
+	    (t.created.set &&
+	        (t.created.sec != l->created.sec ||
+	            t.created.nsec != l->created.nsec)))
+		return err_set(err, ERR_LATER,
+		    "%s was lost: another has "
+		    "taken it over",
+		    l->file);
 	return 0;
 }
 
@@ -350,7 +358,8 @@ make_way(const struct lease *l, struct err *err)
 	struct stat st;
 
 	if (fstatat(l->folder, l->file, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 :
+		return errno == ENOENT ?
+		    0 :
 		    err_sys(err, ERR_IO, "looking at %s", l->file);
 	if (lock_read(l->folder, l->file, &t, err) == -1)
 		return err->code == ERR_ABSENT ? 0 : -1;
@@ -395,7 +404,8 @@ lease_open(struct lease *l, const char *name, struct err *err)
 
 	if (name_safe(name, safe, sizeof(safe)) == -1 || !*safe ||
 	    fmt_fit(l->file, sizeof(l->file), "%s.lock", safe) == -1)
-		return err_set(err, ERR_CONFIG, "no file name can be made of "
+		return err_set(err, ERR_CONFIG,
+		    "no file name can be made of "
 		    "it");
 	if (!l->dir)
 		return err_bug(err, "leases are a directory's");

@@ -15,13 +15,12 @@ struct err;
 struct key;
 
 /* NULL with ERR_ABSENT, ERR_DATA, or what the store says. */
-struct json *object_load_json(struct store *s, const char *path, size_t max,
-    struct err *err);
+struct json *object_load_json(
+    struct store *s, const char *path, size_t max, struct err *err);
 int object_save_json(struct store *s, const char *path, const struct json *o,
     enum json_style style, enum store_how how, struct err *err);
 
-struct key *object_load_key(struct store *s, const char *path,
-    struct err *err);
+struct key *object_load_key(struct store *s, const char *path, struct err *err);
 int object_save_key(struct store *s, const char *path, const struct key *key,
     enum store_how how, struct err *err);
 

@@ -23,7 +23,7 @@
 #define JOURNAL_LIST "list"
 
 enum {
-	JOURNAL_NAME = 2 * SHA256_LEN,	/* hex of the folder's hash */
+	JOURNAL_NAME = 2 * SHA256_LEN, /* hex of the folder's hash */
 	LIST_MAX = 64 * 1024
 };
 
@@ -102,8 +102,10 @@ redo_check(const struct strings *lines, struct err *err)
 		return err_set(err, ERR_DATA, JOURNAL_LIST ": not a folder");
 	for (i = 1; i < lines->n; i++)
 		if (!store_name_ok(lines->v[i]))
-			return err_set(err, ERR_DATA, JOURNAL_LIST ": line %zu "
-			    "is not a name", i + 1);
+			return err_set(err, ERR_DATA,
+			    JOURNAL_LIST ": line %zu "
+			                 "is not a name",
+			    i + 1);
 	return 0;
 }
 
@@ -143,8 +145,8 @@ redo_put(int journal, size_t i, int folder, const char *name, bool *begun,
 
 /* *begun: readers may have seen some of it. */
 static int
-redo_apply(int root, int journals, const char *hash, bool *begun,
-    struct err *err)
+redo_apply(
+    int root, int journals, const char *hash, bool *begun, struct err *err)
 {
 	struct strings lines = { .n = 0 };
 	int journal, folder = -1, rc = -1;
@@ -187,14 +189,16 @@ redo_drop(int journals, const char *hash, struct err *err)
 
 /* One that cannot be read would stop every later run. */
 static int
-redo_set_aside(int journals, const char *hash, const struct err *why,
-    struct err *err)
+redo_set_aside(
+    int journals, const char *hash, const struct err *why, struct err *err)
 {
 	char aside[FOLDER_NAME_SIZE];
 
 	snprintf(aside, sizeof(aside), "%s.bad", hash);
-	log_warn(JOURNALS, "the journal of a commit is unusable, kept as %s: "
-	    "%s", aside, why->text);
+	log_warn(JOURNALS,
+	    "the journal of a commit is unusable, kept as %s: "
+	    "%s",
+	    aside, why->text);
 	if (file_remove(journals, aside, err) == -1)
 		return -1;
 	if (renameat(journals, hash, journals, aside) == -1)
@@ -259,8 +263,8 @@ redo_recover(int root, bool wait, struct err *err)
 	}
 	rc = folder_each(journals, redo_one, &found, err);
 	if (rc == 0 && found.n > 0) {
-		fd = guard_take(root, GUARD_COMMIT, wait ? GUARD_WAIT_MS : 0,
-		    &e);
+		fd = guard_take(
+		    root, GUARD_COMMIT, wait ? GUARD_WAIT_MS : 0, &e);
 		if (fd != -1) {
 			rc = redo_finish_all(root, journals, err);
 			close(fd);
@@ -297,8 +301,8 @@ redo_perform(int root, int journals, const char *folder,
 }
 
 int
-redo_commit(int root, const char *folder,
-    const struct store_object *objects, size_t n, struct err *err)
+redo_commit(int root, const char *folder, const struct store_object *objects,
+    size_t n, struct err *err)
 {
 	int rc, journals;
 	int fd = guard_take(root, GUARD_COMMIT, GUARD_WAIT_MS, err);
@@ -306,7 +310,8 @@ redo_commit(int root, const char *folder,
 	if (fd == -1)
 		return -1;
 	journals = folder_open(root, JOURNALS, true, err);
-	rc = journals == -1 ? -1 :
+	rc = journals == -1 ?
+	    -1 :
 	    redo_perform(root, journals, folder, objects, n, err);
 	if (journals != -1)
 		close(journals);

@@ -72,19 +72,20 @@ get_request(const struct json *o, struct state *s)
 	s->names = xcalloc(json_len(list), sizeof(*s->names));
 	for (size_t i = 0; i < json_len(list); i++) {
 		text = json_string_at(list, i);
-		if (!text || identifier_parse(text, &s->names[s->n_names++],
-		    NULL) == -1) {
+		if (!text ||
+		    identifier_parse(text, &s->names[s->n_names++], NULL) ==
+		        -1) {
 			s->n_names = 0;
 			return;
 		}
 	}
 	text = NULL;
-	(void)json_get_string("request", o, "key_type", JSON_OPTIONAL, &text,
-	    NULL);
+	(void)json_get_string(
+	    "request", o, "key_type", JSON_OPTIONAL, &text, NULL);
 	if (!text || key_type_parse(text, &s->key_type) == -1)
 		s->key_type = KEY_P256;
-	(void)json_get_bool("request", o, "must_staple", JSON_OPTIONAL,
-	    &s->must_staple, NULL);
+	(void)json_get_bool(
+	    "request", o, "must_staple", JSON_OPTIONAL, &s->must_staple, NULL);
 	get_text(o, "challenges", s->challenges, sizeof(s->challenges));
 	s->deploy_hook = get_copy(o, "deploy_hook");
 }
@@ -94,8 +95,8 @@ get_failure(const struct json *o, struct state *s)
 {
 	int64_t failures = 0, code = 0;
 
-	(void)json_get_int("failure", o, "failures", JSON_OPTIONAL, &failures,
-	    NULL);
+	(void)json_get_int(
+	    "failure", o, "failures", JSON_OPTIONAL, &failures, NULL);
 	(void)json_get_int("failure", o, "status", JSON_OPTIONAL, &code, NULL);
 	if (failures < 1 || failures > 1000000)
 		return;
@@ -109,8 +110,8 @@ get_failure(const struct json *o, struct state *s)
 }
 
 void
-state_load(struct store *s, const char *issuer, const char *name,
-    struct state *out)
+state_load(
+    struct store *s, const char *issuer, const char *name, struct state *out)
 {
 	char key[LAYOUT_KEY_MAX];
 	struct buf text = BUF_INIT;
@@ -118,23 +119,25 @@ state_load(struct store *s, const char *issuer, const char *name,
 	const struct json *part = NULL;
 	struct json *doc = NULL;
 
-	*out = (struct state){ .names = NULL };
+	*out = (struct state) { .names = NULL };
 	if (key_of(issuer, name, key, &err) == -1 ||
 	    store_get(s, key, JSON_SIZE, &text, NULL, &err) == -1 ||
 	    !(doc = json_parse(key, text.data, text.len, &err))) {
 		if (err.code != ERR_ABSENT)
-			log_warn(name, "what is remembered of it cannot be "
-			    "read: %s", err.text);
+			log_warn(name,
+			    "what is remembered of it cannot be "
+			    "read: %s",
+			    err.text);
 		buf_release(&text);
 		return;
 	}
-	(void)json_get_object("state", doc, "request", JSON_OPTIONAL, &part,
-	    NULL);
+	(void)json_get_object(
+	    "state", doc, "request", JSON_OPTIONAL, &part, NULL);
 	if (part)
 		get_request(part, out);
 	part = NULL;
-	(void)json_get_object("state", doc, "failure", JSON_OPTIONAL, &part,
-	    NULL);
+	(void)json_get_object(
+	    "state", doc, "failure", JSON_OPTIONAL, &part, NULL);
 	if (part)
 		get_failure(part, out);
 	get_text(doc, "deployed", out->deployed, sizeof(out->deployed));
@@ -207,7 +210,7 @@ state_release(struct state *state)
 	free(state->names);
 	free(state->deploy_hook);
 	free(state->text);
-	*state = (struct state){ .names = NULL };
+	*state = (struct state) { .names = NULL };
 }
 
 void
@@ -222,8 +225,8 @@ state_clear_failures(struct state *state)
 }
 
 int
-state_list(struct store *s, const char *issuer, struct strings *out,
-    struct err *err)
+state_list(
+    struct store *s, const char *issuer, struct strings *out, struct err *err)
 {
 	static const char suffix[] = ".json";
 	char key[LAYOUT_KEY_MAX];

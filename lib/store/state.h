@@ -27,32 +27,32 @@ struct state {
 	size_t n_names;
 	enum key_type key_type;
 	bool must_staple;
-	char challenges[STATE_CHALLENGES];	/* "http-01,tls-alpn-01" */
-	char *deploy_hook;			/* path, or NULL */
+	char challenges[STATE_CHALLENGES]; /* "http-01,tls-alpn-01" */
+	char *deploy_hook;                 /* path, or NULL */
 
 	/* failures in a row; none: the rest of this part is zero */
 	unsigned failures;
 	time_t failed_at, next_try;
 	enum err_code code;
-	char type[ERR_TYPE_MAX];		/* ACME problem type, or "" */
-	char *text;				/* the last one, in words */
-	char config[17];			/* what was asked for, hashed */
+	char type[ERR_TYPE_MAX]; /* ACME problem type, or "" */
+	char *text;              /* the last one, in words */
+	char config[17];         /* what was asked for, hashed */
 
 	/* serial (hex) of the certificate that the hooks have had */
 	char deployed[STATE_SERIAL];
 };
 
 /* issuer and name as layout makes them. Always fills *out. */
-void state_load(struct store *s, const char *issuer, const char *name,
-    struct state *out);
+void state_load(
+    struct store *s, const char *issuer, const char *name, struct state *out);
 int state_save(struct store *s, const char *issuer, const char *name,
     const struct state *state, struct err *err);
 void state_release(struct state *state);
 
 /* Certificates that have a record, as name_safe() spells them, sorted. */
 struct strings;
-int state_list(struct store *s, const char *issuer, struct strings *out,
-    struct err *err);
+int state_list(
+    struct store *s, const char *issuer, struct strings *out, struct err *err);
 
 /* Forgets the failures. */
 void state_clear_failures(struct state *state);

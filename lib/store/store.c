@@ -60,7 +60,8 @@ check_key(const char *key, struct err *err)
 {
 	if (store_key_ok(key))
 		return 0;
-	return err_set(err, ERR_DATA, "not a key: it or a component of it is "
+	return err_set(err, ERR_DATA,
+	    "not a key: it or a component of it is "
 	    "empty, too long, begins with a dot or is not plain text");
 }
 
@@ -86,10 +87,14 @@ refuse_url(const char *location, struct err *err)
 	for (i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++)
 		if (len == strlen(buckets[i]) &&
 		    strncmp(location, buckets[i], len) == 0)
-			return err_set(err, ERR_CONFIG, "%s:// stores cannot "
-			    "be used yet: give a directory", buckets[i]);
-	return err_set(err, ERR_CONFIG, "unknown storage provider \"%.*s\": "
-	    "give a directory", (int)(len > 32 ? 32 : len), location);
+			return err_set(err, ERR_CONFIG,
+			    "%s:// stores cannot "
+			    "be used yet: give a directory",
+			    buckets[i]);
+	return err_set(err, ERR_CONFIG,
+	    "unknown storage provider \"%.*s\": "
+	    "give a directory",
+	    (int)(len > 32 ? 32 : len), location);
 }
 
 struct store *
@@ -180,10 +185,10 @@ store_del(struct store *s, const char *key, struct err *err)
 }
 
 int
-store_list(struct store *s, const char *key, struct strings *out,
-    struct err *err)
+store_list(
+    struct store *s, const char *key, struct strings *out, struct err *err)
 {
-	int rc = *key ? check_key(key, err) : 0;	/* "" is the root */
+	int rc = *key ? check_key(key, err) : 0; /* "" is the root */
 
 	if (rc == 0)
 		rc = s->ops->list(s->ctx, key, out, err);
@@ -201,8 +206,10 @@ store_commit(struct store *s, const char *folder,
 
 	for (i = 0; rc == 0 && i < n; i++)
 		if (!store_name_ok(objects[i].name))
-			rc = err_set(err, ERR_DATA, "\"%.255s\" cannot be the "
-			    "name of an object", objects[i].name);
+			rc = err_set(err, ERR_DATA,
+			    "\"%.255s\" cannot be the "
+			    "name of an object",
+			    objects[i].name);
 	if (rc == 0)
 		rc = s->ops->commit(s->ctx, folder, objects, n, err);
 	return placed(s, folder, rc, err);
@@ -220,10 +227,13 @@ probe(struct store *s, const char *key, const unsigned char *data,
 	rc = store_put(s, key, data, PROBE_SIZE, STORE_NEW, err);
 	if (rc == 0)
 		rc = store_get(s, key, PROBE_SIZE, &back, NULL, err);
-	if (rc == 0 && (back.len != PROBE_SIZE ||
-	    memcmp(back.data, data, PROBE_SIZE) != 0))
-		rc = err_set(err, ERR_IO, "%s/%s: what was read is not what "
-		    "was written", s->location, key);
+	if (rc == 0 &&
+	    (back.len != PROBE_SIZE ||
+	        memcmp(back.data, data, PROBE_SIZE) != 0))
+		rc = err_set(err, ERR_IO,
+		    "%s/%s: what was read is not what "
+		    "was written",
+		    s->location, key);
 	buf_release(&back);
 	return rc;
 }

@@ -25,12 +25,12 @@ enum { STORE_VERSION_MAX = 128, STORE_OBJECT_MAX = 1024 * 1024 };
 
 enum store_how {
 	STORE_REPLACE,
-	STORE_NEW,		/* ERR_EXISTS if it is there */
-	STORE_CACHE		/* replace; may be lost in a power cut */
+	STORE_NEW,  /* ERR_EXISTS if it is there */
+	STORE_CACHE /* replace; may be lost in a power cut */
 };
 
 struct store_object {
-	const char *name;	/* within the commit's folder, no slash */
+	const char *name; /* within the commit's folder, no slash */
 	const void *data;
 	size_t len;
 };
@@ -56,12 +56,13 @@ int store_put(struct store *s, const char *key, const void *data, size_t len,
  * an object. */
 int store_put_if(struct store *s, const char *key, const void *data, size_t len,
     const char *version, struct err *err);
-int store_del(struct store *s, const char *key, struct err *err);	/* absence is success; a folder goes with all below it */
+int store_del(struct store *s, const char *key,
+    struct err *err); /* absence is success; a folder goes with all below it */
 
 /* Names directly below a key ("": the root), sorted; folders end in "/".
  * Nothing there: none. */
-int store_list(struct store *s, const char *key, struct strings *out,
-    struct err *err);
+int store_list(
+    struct store *s, const char *key, struct strings *out, struct err *err);
 
 /*
  * Makes folder hold these objects, beside what it held and is not named, in
@@ -84,15 +85,15 @@ struct store_ops {
 	int (*put)(void *ctx, const char *key, const void *data, size_t len,
 	    enum store_how how, const char *version, struct err *err);
 	int (*del)(void *ctx, const char *key, struct err *err);
-	int (*list)(void *ctx, const char *key, struct strings *out,
-	    struct err *err);
+	int (*list)(
+	    void *ctx, const char *key, struct strings *out, struct err *err);
 	int (*commit)(void *ctx, const char *folder,
 	    const struct store_object *objects, size_t n, struct err *err);
 	void (*close)(void *ctx);
 };
 
 /* dir.c. *ctx is for the ops. */
-const struct store_ops *store_dir_open(const char *path, bool create,
-    void **ctx, struct err *err);
+const struct store_ops *
+store_dir_open(const char *path, bool create, void **ctx, struct err *err);
 
 #endif

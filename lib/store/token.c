@@ -13,11 +13,12 @@
 
 enum {
 	TOKEN_SIZE = 8 * 1024,
-	THUMBPRINT_LEN = 43	/* base64url of SHA-256 */
+	THUMBPRINT_LEN = 43 /* base64url of SHA-256 */
 };
 
-#define BASE64URL "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" \
-    "0123456789-_"
+#define BASE64URL                                                              \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"                 \
+	"0123456789-_"
 
 /* The name its file has: what a probe asks for (RFC 8738, 6 for addresses). */
 static void
@@ -45,8 +46,10 @@ authorization_ok(const char *token, const char *authorization)
 static bool
 type_ok(const char *type)
 {
-	return *type && type[strspn(type, "abcdefghijklmnopqrstuvwxyz"
-	    "0123456789-")] == '\0';
+	return *type &&
+	    type[strspn(type,
+	        "abcdefghijklmnopqrstuvwxyz"
+	        "0123456789-")] == '\0';
 }
 
 static int
@@ -69,42 +72,45 @@ read_identifier(const char *what, const struct json *o, struct identifier *out,
 	const struct json *id = NULL;
 	const char *type = NULL, *value = NULL;
 
-	if (json_get_object(what, o, "identifier", JSON_REQUIRED, &id,
-	    err) == -1 ||
-	    json_get_string(what, id, "type", JSON_REQUIRED, &type,
-	    err) == -1 ||
-	    json_get_string(what, id, "value", JSON_REQUIRED, &value,
-	    err) == -1)
+	if (json_get_object(what, o, "identifier", JSON_REQUIRED, &id, err) ==
+	        -1 ||
+	    json_get_string(what, id, "type", JSON_REQUIRED, &type, err) ==
+	        -1 ||
+	    json_get_string(what, id, "value", JSON_REQUIRED, &value, err) ==
+	        -1)
 		return -1;
 	if (identifier_parse(value, out, err) == -1) {
 		err->code = ERR_DATA;
 		return err_wrap(err, "%s: identifier", what);
 	}
 	if (strcmp(type, identifier_type_name(out->type)) != 0)
-		return err_set(err, ERR_DATA, "%s: identifier: \"%s\" is not "
-		    "of the type it says", what, out->value);
+		return err_set(err, ERR_DATA,
+		    "%s: identifier: \"%s\" is not "
+		    "of the type it says",
+		    what, out->value);
 	return 0;
 }
 
 /* Foreign programs write these files: nothing in them is taken on trust. */
 static int
-token_read(const char *what, const struct json *o, struct token *t,
-    struct err *err)
+token_read(
+    const char *what, const struct json *o, struct token *t, struct err *err)
 {
-	if (copy_string(what, o, "type", t->type, sizeof(t->type),
-	    err) == -1 ||
-	    copy_string(what, o, "token", t->token, sizeof(t->token),
-	    err) == -1 ||
+	if (copy_string(what, o, "type", t->type, sizeof(t->type), err) == -1 ||
+	    copy_string(what, o, "token", t->token, sizeof(t->token), err) ==
+	        -1 ||
 	    copy_string(what, o, "keyAuthorization", t->key_authorization,
-	    sizeof(t->key_authorization), err) == -1 ||
+	        sizeof(t->key_authorization), err) == -1 ||
 	    read_identifier(what, o, &t->identifier, err) == -1)
 		return -1;
 	if (!type_ok(t->type))
-		return err_set(err, ERR_DATA, "%s: type: not a challenge's",
-		    what);
+		return err_set(
+		    err, ERR_DATA, "%s: type: not a challenge's", what);
 	if (!authorization_ok(t->token, t->key_authorization))
-		return err_set(err, ERR_DATA, "%s: token and keyAuthorization "
-		    "do not fit or are not base64url", what);
+		return err_set(err, ERR_DATA,
+		    "%s: token and keyAuthorization "
+		    "do not fit or are not base64url",
+		    what);
 	return 0;
 }
 
@@ -161,7 +167,8 @@ token_put(struct store *s, const char *issuer, const struct token *t,
 
 	if (!type_ok(t->type) ||
 	    !authorization_ok(t->token, t->key_authorization))
-		return err_set(err, ERR_DATA, "challenge token of %s: not "
+		return err_set(err, ERR_DATA,
+		    "challenge token of %s: not "
 		    "base64url, or its key authorization does not fit",
 		    t->identifier.value);
 	token_name(t, name);
@@ -175,8 +182,8 @@ token_put(struct store *s, const char *issuer, const struct token *t,
 
 /* Whoever has put another one there in the meantime still needs it. */
 int
-token_del(struct store *s, const char *issuer, const struct token *t,
-    struct err *err)
+token_del(
+    struct store *s, const char *issuer, const struct token *t, struct err *err)
 {
 	char path[LAYOUT_KEY_MAX], name[NAME_MAX_LEN + 1];
 	struct token there = { .type = "" };

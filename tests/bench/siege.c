@@ -53,10 +53,9 @@ open_to(in_port_t port)
 {
 	const struct timeval patience = { .tv_sec = 10 };
 	const int on = 1;
-	struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)
-	};
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd == -1 || connect(fd, (struct sockaddr *)&to, sizeof(to)) == -1)
@@ -111,8 +110,8 @@ probe_http(const struct target *t)
 	    "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", t->path,
 	    t->host);
 	if (send(fd, data, (size_t)n, MSG_NOSIGNAL) == n)
-		while (len < sizeof(data) && (n = recv(fd, data + len,
-		    sizeof(data) - len, 0)) > 0)
+		while (len < sizeof(data) &&
+		    (n = recv(fd, data + len, sizeof(data) - len, 0)) > 0)
 			len += (size_t)n;
 	close(fd);
 	return len > 12 && memcmp(data, "HTTP/1.1 200", 12) == 0;
@@ -134,7 +133,7 @@ probe_tls(const struct target *t)
 	gnutls_transport_set_int(s, fd);
 	rc = gnutls_handshake(s);
 	if (rc == 0)
-		rc = (int)gnutls_record_recv(s, &(char){ 0 }, 1);
+		rc = (int)gnutls_record_recv(s, &(char) { 0 }, 1);
 	gnutls_deinit(s);
 	close(fd);
 	return rc == 0;
@@ -182,15 +181,15 @@ main(int argc, char **argv)
 	int *fds;
 
 	if (argc != 7) {
-		fprintf(stderr, "usage: siege http-port tls-port besiegers "
+		fprintf(stderr,
+		    "usage: siege http-port tls-port besiegers "
 		    "probes host path\n");
 		return 64;
 	}
-	t = (struct target){
-		.http = (in_port_t)strtoul(argv[1], NULL, 10),
+	t = (struct target) { .http = (in_port_t)strtoul(argv[1], NULL, 10),
 		.tls = (in_port_t)strtoul(argv[2], NULL, 10),
-		.host = argv[5], .path = argv[6]
-	};
+		.host = argv[5],
+		.path = argv[6] };
 	n = strtoul(argv[3], NULL, 10);
 	probes = strtoul(argv[4], NULL, 10);
 	if (probes == 0)

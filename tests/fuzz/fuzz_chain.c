@@ -31,14 +31,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (!cert_covers(&cert, &cert.names[i]))
 				abort();
 		want = (struct cert_want) { .key_id = cert.key_id,
-			.names = cert.names, .n_names = cert.n_names,
+			.names = cert.names,
+			.n_names = cert.n_names,
 			.must_staple = cert.must_staple,
 			.now = cert.not_before };
 	}
 	/* What may be installed can also be read, and used as a trust input. */
 	if (cert_chain_check(data, size, &want, &err) == 0 &&
 	    (want.key_id == no_key ||
-	    cert_trust_check("fuzz", data, size, &n, &err) == -1))
+	        cert_trust_check("fuzz", data, size, &n, &err) == -1))
 		abort();
 	(void)cert_trust_check("fuzz", data, size, &n, &err);
 	buf_release(&id);

@@ -61,8 +61,9 @@ check(const struct http01_request *request, const char *found, bool redirect)
 	must(strlen(answer) == out.len);
 	check_form(answer);
 	location = strstr(answer, "\r\nLocation: ");
-	must(!location || (redirect && request && !found &&
-	    begins(location, "\r\nLocation: https://")));
+	must(!location ||
+	    (redirect && request && !found &&
+	        begins(location, "\r\nLocation: https://")));
 	must(begins(answer, "HTTP/1.1 200 ") == (request && found));
 	buf_release(&out);
 }
@@ -101,7 +102,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > HTTP01_HEAD_MAX)
 		return 0;
-	copy = malloc(size ? size : 1);	/* exact: reads beyond are seen */
+	copy = malloc(size ? size : 1); /* exact: reads beyond are seen */
 	if (!copy)
 		return 0;
 	if (size)

@@ -12,15 +12,19 @@
 #include "base/json.h"
 #include "pki/key.h"
 
-#define PROBLEM(type) "{\"type\":\"urn:ietf:params:acme:error:" type \
+#define PROBLEM(type)                                                          \
+	"{\"type\":\"urn:ietf:params:acme:error:" type                         \
 	"\",\"detail\":\"because\"}"
 #define VALID "{\"status\":\"valid\",\"contact\":[\"mailto:me@example.test\"]}"
 
 /* What a CA answers to each ask in turn, and what it was asked. */
 struct script {
-	struct { int status; const char *body; } answers[6];
+	struct {
+		int status;
+		const char *body;
+	} answers[6];
 	bool no_location;
-	struct buf asked;		/* "newAccount{...} save " */
+	struct buf asked; /* "newAccount{...} save " */
 	int saved;
 };
 
@@ -65,8 +69,9 @@ drive(struct script *s, const struct account_spec *spec, struct err *err,
 static struct account_spec
 spec_for(const char *email)
 {
-	return (struct account_spec){ .directory = &directory, .key = key,
-		.email = email };
+	return (struct account_spec) {
+		.directory = &directory, .key = key, .email = email
+	};
 }
 
 static void
@@ -82,12 +87,14 @@ test_new(void)
 	spec.key_is_new = true;
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "a new key registers: %s", err.text);
-	is(buf_str(&s.asked), "newAccount{\"termsOfServiceAgreed\":true,"
+	is(buf_str(&s.asked),
+	    "newAccount{\"termsOfServiceAgreed\":true,"
 	    "\"contact\":[\"mailto:me@example.test\"]} save ",
 	    "with terms and contact, and is kept");
 	ok(created, "the account was made");
 	json_print(record, JSON_COMPACT, &text);
-	is(buf_str(&text), "{\"status\":\"valid\",\"contact\":"
+	is(buf_str(&text),
+	    "{\"status\":\"valid\",\"contact\":"
 	    "[\"mailto:me@example.test\"],\"termsOfServiceAgreed\":true,"
 	    "\"location\":\"https://ca.test/account/1\"}",
 	    "the record is what CertMagic reads");
@@ -114,16 +121,17 @@ test_find(void)
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script){ .answers = { { 400, PROBLEM("accountDoesNotExist") },
-	    { 201, VALID } } };
+	s = (struct script) { .answers = {
+		                  { 400, PROBLEM("accountDoesNotExist") },
+		                  { 201, VALID } } };
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "one nobody knows is registered");
 	ok(created, "which makes the account");
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script){ .answers = { { 400,
-	    PROBLEM("accountDoesNotExist") } } };
+	s = (struct script) { .answers = {
+		                  { 400, PROBLEM("accountDoesNotExist") } } };
 	spec.only_existing = true;
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_FAILED,
 	    "unless only an existing one will do");
@@ -136,9 +144,10 @@ static void
 test_update(void)
 {
 	struct account_spec spec = spec_for("you@example.test");
-	struct script s = { .answers = { { 200, VALID }, { 200,
-	    "{\"status\":\"valid\",\"contact\":[\"mailto:you@example.test\"]}" }
-	    } };
+	struct script s = { .answers = { { 200, VALID },
+		                { 200,
+		                    "{\"status\":\"valid\",\"contact\":["
+		                    "\"mailto:you@example.test\"]}" } } };
 	struct json *record = NULL;
 	struct err err = ERR_INIT;
 	bool created = true;
@@ -146,18 +155,21 @@ test_update(void)
 	spec.url = account;
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "another address is sent: %s", err.text);
-	is(buf_str(&s.asked), "account account{\"contact\":"
-	    "[\"mailto:you@example.test\"]} save ", "after a look");
+	is(buf_str(&s.asked),
+	    "account account{\"contact\":"
+	    "[\"mailto:you@example.test\"]} save ",
+	    "after a look");
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script){ .answers = { { 200, VALID }, { 200, VALID } } };
+	s = (struct script) { .answers = { { 200, VALID }, { 200, VALID } } };
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "a CA that keeps the old one is not asked for ever");
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script){ .answers = { { 200, "{\"status\":\"valid\"}" } } };
+	s = (struct script) { .answers = {
+		                  { 200, "{\"status\":\"valid\"}" } } };
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "a CA that keeps none is asked once");
 	is(buf_str(&s.asked), "account save ", "only for a look");
@@ -169,8 +181,8 @@ static void
 test_bad(void)
 {
 	struct account_spec spec = spec_for("");
-	struct script s = { .answers = { { 200,
-	    "{\"status\":\"deactivated\"}" } } };
+	struct script s = { .answers = {
+		                { 200, "{\"status\":\"deactivated\"}" } } };
 	struct json *record = NULL;
 	struct err err = ERR_INIT;
 	bool created = true;
@@ -180,13 +192,13 @@ test_bad(void)
 	is_int(err.code, ERR_PERMISSION, "with its code");
 	buf_release(&s.asked);
 
-	s = (struct script){ .answers = { { 200, VALID } },
-	    .no_location = true };
+	s = (struct script) { .answers = { { 200, VALID } },
+		.no_location = true };
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_FAILED,
 	    "an account without a URL is none");
 	buf_release(&s.asked);
 
-	s = (struct script){ .answers = { { 200, "{\"status\":5}" } } };
+	s = (struct script) { .answers = { { 200, "{\"status\":5}" } } };
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_FAILED,
 	    "nor is one without a status");
 	is_int(err.code, ERR_PROTOCOL, "with its code");
@@ -217,8 +229,9 @@ test_eab(void)
 	spec.eab_mac_len = 16;
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "with one it is: %s", err.text);
-	ok(strstr(buf_str(&s.asked), "\"externalAccountBinding\":{\"protected\":")
-	    != NULL, "the binding is in newAccount");
+	ok(strstr(buf_str(&s.asked),
+	       "\"externalAccountBinding\":{\"protected\":") != NULL,
+	    "the binding is in newAccount");
 	directory.eab_required = false;
 	json_free(record);
 	buf_release(&s.asked);

@@ -7,14 +7,17 @@
 #include "acme/directory.h"
 #include "base/err.h"
 
-#define URLS "\"newNonce\":\"https://ca.test/n\"," \
-	"\"newAccount\":\"https://ca.test/a\",\"newOrder\":\"https://ca.test/o\""
+#define URLS                                                                   \
+	"\"newNonce\":\"https://ca.test/n\","                                  \
+	"\"newAccount\":\"https://ca.test/a\",\"newOrder\":\"https://ca.test/" \
+	"o\""
 
 static int
 parse(const char *text, struct directory *d, struct err *err)
 {
 	*err = (struct err)ERR_INIT;
-	return directory_read("https://ca.test/dir", text, strlen(text), d, err);
+	return directory_read(
+	    "https://ca.test/dir", text, strlen(text), d, err);
 }
 
 static void
@@ -23,13 +26,15 @@ test_good(void)
 	struct directory d = { .url = NULL };
 	struct err err;
 
-	if (!ok_err(parse("{" URLS ",\"renewalInfo\":\"https://ca.test/r\","
-	    "\"keyChange\":null,\"x9\":{\"deep\":[1,2]},\"meta\":{"
-	    "\"termsOfService\":\"https://ca.test/terms\","
-	    "\"externalAccountRequired\":true,"
-	    "\"caaIdentities\":[\"ca.test\",5],"
-	    "\"profiles\":{\"classic\":\"x\",\"short\":\"y\"}}}", &d, &err), &err,
-	    "a directory is read"))
+	if (!ok_err(
+	        parse("{" URLS ",\"renewalInfo\":\"https://ca.test/r\","
+	              "\"keyChange\":null,\"x9\":{\"deep\":[1,2]},\"meta\":{"
+	              "\"termsOfService\":\"https://ca.test/terms\","
+	              "\"externalAccountRequired\":true,"
+	              "\"caaIdentities\":[\"ca.test\",5],"
+	              "\"profiles\":{\"classic\":\"x\",\"short\":\"y\"}}}",
+	            &d, &err),
+	        &err, "a directory is read"))
 		return;
 	is(d.new_order, "https://ca.test/o", "newOrder");
 	is(d.renewal_info, "https://ca.test/r", "renewalInfo");
@@ -38,7 +43,8 @@ test_good(void)
 	is(d.terms, "https://ca.test/terms", "termsOfService");
 	is_int((long long)d.profiles.n, 2, "profiles by name");
 	is(d.profiles.v[1], "short", "in their order");
-	is_int((long long)d.caa.n, 1, "a caaIdentity of another type is no name");
+	is_int(
+	    (long long)d.caa.n, 1, "a caaIdentity of another type is no name");
 	directory_release(&d);
 
 	ok_err(parse("{" URLS ",\"meta\":{\"profiles\":3}}", &d, &err), &err,
@@ -50,18 +56,19 @@ test_good(void)
 static void
 test_bad(void)
 {
-	static const struct { const char *text, *want; } bad[] = {
-		{ "", "no ACME directory" },
+	static const struct {
+		const char *text, *want;
+	} bad[] = { { "", "no ACME directory" },
 		{ "<html>captive portal</html>", "no ACME directory" },
 		{ "[]", "no ACME directory" },
 		{ "{\"newNonce\":\"https://ca.test/n\"}", "newAccount" },
-		{ "{" URLS ",\"revokeCert\":\"http://ca.test/r\"}", "revokeCert" },
+		{ "{" URLS ",\"revokeCert\":\"http://ca.test/r\"}",
+		    "revokeCert" },
 		{ "{" URLS ",\"keyChange\":\"/relative\"}", "keyChange" },
 		{ "{" URLS ",\"keyChange\":5}", "keyChange" },
 		{ "{" URLS ",\"newOrder\":\"https://evil.test/\"}", "twice" },
 		{ "{" URLS ",\"renewalInfo\":\"https://u@ca.test/\"}",
-		    "renewalInfo" }
-	};
+		    "renewalInfo" } };
 	struct directory d = { .url = NULL };
 	struct err err;
 
@@ -78,8 +85,9 @@ test_fetch(void)
 	struct directory d = { .url = NULL };
 	struct directory_fetch f;
 	const char *text = "{" URLS "}";
-	struct answer answer = { .status = 200, .body = text,
-	    .body_len = strlen(text) };
+	struct answer answer = {
+		.status = 200, .body = text, .body_len = strlen(text)
+	};
 
 	directory_fetch_init(&f, "https://ca.test/dir", &d);
 	is_int(flow_next(&f.flow), FLOW_ASKING, "the fetch asks");
@@ -93,7 +101,7 @@ test_fetch(void)
 
 	directory_fetch_init(&f, "https://ca.test/dir", &d);
 	flow_next(&f.flow);
-	answer = (struct answer){ .status = 302, .location = "http://evil/" };
+	answer = (struct answer) { .status = 302, .location = "http://evil/" };
 	flow_answer(&f.flow, 0, &answer);
 	is_int(flow_next(&f.flow), FLOW_FAILED, "a redirect is refused");
 	ok(strstr(f.flow.err.text, "http://evil/") != NULL, "by name");

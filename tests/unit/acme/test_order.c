@@ -12,7 +12,8 @@
 #include "base/flow.h"
 
 #define TOKEN "DGyRejmCefe7v4NfDGDKfA"
-#define PROBLEM(type) "{\"type\":\"urn:ietf:params:acme:error:" type \
+#define PROBLEM(type)                                                          \
+	"{\"type\":\"urn:ietf:params:acme:error:" type                         \
 	"\",\"detail\":\"because\"}"
 
 enum { NAMES = 5 };
@@ -23,19 +24,20 @@ enum { NAMES = 5 };
  * order.
  */
 struct fake {
-	size_t n;			/* names ordered */
+	size_t n; /* names ordered */
 	enum status order;
 	enum status authz[NAMES];
-	bool reuse;			/* authorizations are valid at once */
-	int polls_ready, polls_valid;	/* looks until it moves on */
-	const char *fault;		/* URL that answers fault_status ... */
+	bool reuse;                   /* authorizations are valid at once */
+	int polls_ready, polls_valid; /* looks until it moves on */
+	const char *fault;            /* URL that answers fault_status ... */
 	int fault_status;
 	const char *fault_body;
 	int fault_times;
 	bool fail_validation;
-	const char *local_fault;	/* "present", "install", ... */
+	const char *local_fault; /* "present", "install", ... */
 	/* what happened */
-	int new_orders, finalizes, keys, presented, cleaned, installed, journals;
+	int new_orders, finalizes, keys, presented, cleaned, installed,
+	    journals;
 	int challenges, bad;
 	bool key_first;
 	unsigned seed;
@@ -77,12 +79,16 @@ authz_body(struct fake *f, size_t i)
 	const char *s = status_name(f->authz[i]);
 
 	buf_clear(&f->body);
-	buf_printf(&f->body, "{\"status\":\"%s\",\"identifier\":{\"type\":\"dns\","
-	    "\"value\":\"%s\"},\"challenges\":[{\"type\":\"http-01\",\"status\":"
+	buf_printf(&f->body,
+	    "{\"status\":\"%s\",\"identifier\":{\"type\":\"dns\","
+	    "\"value\":\"%s\"},\"challenges\":[{\"type\":\"http-01\","
+	    "\"status\":"
 	    "\"%s\",\"url\":\"https://ca.test/chall/%zu\",\"token\":\"" TOKEN
-	    "%zu\"%s}]}", s, names[i], s, i, i,
-	    f->authz[i] == STATUS_INVALID ? ",\"error\":" PROBLEM("connection") :
-	    "");
+	    "%zu\"%s}]}",
+	    s, names[i], s, i, i,
+	    f->authz[i] == STATUS_INVALID ?
+	        ",\"error\":" PROBLEM("connection") :
+	        "");
 }
 
 /* The CA has looked: all valid, or the last one not. */
@@ -186,8 +192,9 @@ static void
 answer(struct fake *f, struct flow *flow, size_t id)
 {
 	const struct ask *ask = &flow->asks.v[id];
-	struct answer a = { .status = 200, .content_type = "application/json",
-	    .retry_after = -1 };
+	struct answer a = { .status = 200,
+		.content_type = "application/json",
+		.retry_after = -1 };
 	struct err err = ERR_INIT;
 
 	if (ask->kind == ASK_LOCAL) {
@@ -201,7 +208,8 @@ answer(struct fake *f, struct flow *flow, size_t id)
 		return;
 	}
 	buf_clear(&f->body);
-	if (f->fault && strcmp(f->fault, ask->url) == 0 && f->fault_times-- > 0) {
+	if (f->fault && strcmp(f->fault, ask->url) == 0 &&
+	    f->fault_times-- > 0) {
 		a.status = f->fault_status;
 		buf_puts(&f->body, f->fault_body);
 	} else {
@@ -243,9 +251,13 @@ static const enum challenge_type types[] = { CHALLENGE_TLSALPN01,
 static struct order_spec
 spec_for(const struct fake *f)
 {
-	return (struct order_spec){ .name = "test", .directory = &directory,
-		.names = ids, .n_names = f->n, .thumbprint = "thumb",
-		.challenges = types, .n_challenges = 2 };
+	return (struct order_spec) { .name = "test",
+		.directory = &directory,
+		.names = ids,
+		.n_names = f->n,
+		.thumbprint = "thumb",
+		.challenges = types,
+		.n_challenges = 2 };
 }
 
 /* Runs an order to its end; the error is left in *err. */
@@ -277,16 +289,18 @@ test_good(void)
 	int wrong = 0;
 
 	for (unsigned seed = 0; seed < 300; seed++) {
-		struct fake f = { .n = 1 + seed % NAMES, .seed = seed,
+		struct fake f = { .n = 1 + seed % NAMES,
+			.seed = seed,
 			.polls_ready = (int)(seed % 4),
-			.polls_valid = (int)(seed % 3), .reuse = seed % 7 == 0 };
+			.polls_valid = (int)(seed % 3),
+			.reuse = seed % 7 == 0 };
 		bool done_ok = run(&f, NULL, false, &err) == FLOW_DONE;
 		int proved = f.reuse ? 0 : (int)f.n;
 
-		if (!done_ok || f.bad || f.new_orders != 1 || f.finalizes != 1 ||
-		    !f.key_first || f.installed != 1 || f.journals != 1 ||
-		    f.presented != proved || f.cleaned != proved ||
-		    f.challenges != proved) {
+		if (!done_ok || f.bad || f.new_orders != 1 ||
+		    f.finalizes != 1 || !f.key_first || f.installed != 1 ||
+		    f.journals != 1 || f.presented != proved ||
+		    f.cleaned != proved || f.challenges != proved) {
 			diag("seed %u: %s", seed, err.text);
 			wrong++;
 		}
@@ -304,9 +318,8 @@ test_faults(void)
 		const char *body;
 		int code;
 		int presented;
-	} faults[] = {
-		{ "https://ca.test/new-order", 429, PROBLEM("rateLimited"),
-		    ERR_LATER, 0 },
+	} faults[] = { { "https://ca.test/new-order", 429,
+		           PROBLEM("rateLimited"), ERR_LATER, 0 },
 		{ "https://ca.test/new-order", 201, "{}", ERR_PROTOCOL, 0 },
 		{ "https://ca.test/authz/1", 500, "", ERR_UNAVAILABLE, 0 },
 		{ "https://ca.test/authz/1", 200, "{\"status\":\"pending\"}",
@@ -318,13 +331,14 @@ test_faults(void)
 		{ "https://ca.test/finalize", 400, PROBLEM("badCSR"),
 		    ERR_PROTOCOL, 3 },
 		{ "https://ca.test/cert", 503, "", ERR_UNAVAILABLE, 3 },
-		{ "https://ca.test/cert", 200, "PEM", ERR_PROTOCOL, 3 }
-	};
+		{ "https://ca.test/cert", 200, "PEM", ERR_PROTOCOL, 3 } };
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
-		struct fake f = { .n = 3, .seed = (unsigned)i,
-			.fault = faults[i].url, .fault_times = 1,
+		struct fake f = { .n = 3,
+			.seed = (unsigned)i,
+			.fault = faults[i].url,
+			.fault_times = 1,
 			.fault_status = faults[i].status,
 			.fault_body = faults[i].body };
 
@@ -382,35 +396,41 @@ test_resume(void)
 	is_int(f.new_orders, 0, "without a second newOrder");
 	is_int(f.journals, 0, "or a second entry in the journal");
 
-	f = (struct fake){ .n = 2, .order = STATUS_READY };
+	f = (struct fake) { .n = 2, .order = STATUS_READY };
 	is_int(run(&f, "https://ca.test/order", true, &err), FLOW_DONE,
 	    "a ready order is finalized");
 	is_int(f.presented, 0, "without proving anything again");
 
-	f = (struct fake){ .n = 2, .order = STATUS_VALID };
+	f = (struct fake) { .n = 2, .order = STATUS_VALID };
 	is_int(run(&f, "https://ca.test/order", true, &err), FLOW_DONE,
 	    "a valid order is fetched");
 	is_int(f.finalizes, 0, "and not finalized again");
 	is_int(f.keys, 0, "with the key that it has");
 
-	f = (struct fake){ .n = 2, .order = STATUS_VALID };
+	f = (struct fake) { .n = 2, .order = STATUS_VALID };
 	is_int(run(&f, "https://ca.test/order", false, &err), FLOW_DONE,
 	    "a valid order whose key is lost");
 	is_int(f.new_orders, 1, "is ordered anew");
 
-	f = (struct fake){ .n = 2, .order = STATUS_INVALID };
+	f = (struct fake) { .n = 2, .order = STATUS_INVALID };
 	is_int(run(&f, "https://ca.test/order", true, &err), FLOW_DONE,
 	    "an invalid order");
 	is_int(f.new_orders, 1, "is ordered anew");
 
-	f = (struct fake){ .n = 2, .fault = "https://ca.test/old",
-		.fault_status = 404, .fault_body = "", .fault_times = 1 };
+	f = (struct fake) { .n = 2,
+		.fault = "https://ca.test/old",
+		.fault_status = 404,
+		.fault_body = "",
+		.fault_times = 1 };
 	is_int(run(&f, "https://ca.test/old", true, &err), FLOW_DONE,
 	    "an order the CA does not know any more");
 	is_int(f.new_orders, 1, "is ordered anew");
 
-	f = (struct fake){ .n = 2, .fault = "https://ca.test/old",
-		.fault_status = 503, .fault_body = "", .fault_times = 1 };
+	f = (struct fake) { .n = 2,
+		.fault = "https://ca.test/old",
+		.fault_status = 503,
+		.fault_body = "",
+		.fault_times = 1 };
 	is_int(run(&f, "https://ca.test/old", true, &err), FLOW_FAILED,
 	    "a CA that is down says nothing of the order");
 	is_int(f.new_orders, 0, "which is not given up");
@@ -420,42 +440,55 @@ test_resume(void)
 static void
 test_lost_finalize(void)
 {
-	struct fake f = { .n = 1, .reuse = true,
-		.fault = "https://ca.test/finalize", .fault_status = 403,
-		.fault_body = PROBLEM("orderNotReady"), .fault_times = 1 };
+	struct fake f = { .n = 1,
+		.reuse = true,
+		.fault = "https://ca.test/finalize",
+		.fault_status = 403,
+		.fault_body = PROBLEM("orderNotReady"),
+		.fault_times = 1 };
 	struct err err;
 
 	is_int(run(&f, NULL, false, &err), FLOW_DONE,
 	    "orderNotReady: the order is read again, and goes on");
-	f = (struct fake){ .n = 1, .reuse = true,
-		.fault = "https://ca.test/finalize", .fault_status = 403,
-		.fault_body = PROBLEM("orderNotReady"), .fault_times = 9 };
+	f = (struct fake) { .n = 1,
+		.reuse = true,
+		.fault = "https://ca.test/finalize",
+		.fault_status = 403,
+		.fault_body = PROBLEM("orderNotReady"),
+		.fault_times = 9 };
 	is_int(run(&f, NULL, false, &err), FLOW_FAILED, "but not for ever");
 }
 
 static void
 test_hostile_orders(void)
 {
-	static const struct { const char *body, *want; } bad[] = {
+	static const struct {
+		const char *body, *want;
+	} bad[] = {
 		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		    "\"value\":\"evil.test\"}],\"authorizations\":[],"
-		    "\"finalize\":\"https://ca.test/f\"}", "not ordered" },
+		  "\"value\":\"evil.test\"}],\"authorizations\":[],"
+		  "\"finalize\":\"https://ca.test/f\"}",
+		    "not ordered" },
 		{ "{\"status\":\"pending\",\"identifiers\":[],"
-		    "\"authorizations\":[],\"finalize\":\"https://ca.test/f\"}",
+		  "\"authorizations\":[],\"finalize\":\"https://ca.test/f\"}",
 		    "0 identifiers" },
 		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		    "\"value\":\"a.example.test\"}],\"authorizations\":"
-		    "[\"file:///etc/shadow\"],\"finalize\":\"https://ca.test/f\"}",
+		  "\"value\":\"a.example.test\"}],\"authorizations\":"
+		  "[\"file:///etc/shadow\"],\"finalize\":\"https://ca.test/"
+		  "f\"}",
 		    "authorization" },
 		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		    "\"value\":\"a.example.test\"}],\"authorizations\":[],"
-		    "\"finalize\":\"http://ca.test/f\"}", "finalize" },
+		  "\"value\":\"a.example.test\"}],\"authorizations\":[],"
+		  "\"finalize\":\"http://ca.test/f\"}",
+		    "finalize" },
 		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		    "\"value\":\"a.example.test\"}],\"authorizations\":[],"
-		    "\"finalize\":\"https://ca.test/f\"}", "no authorization" },
+		  "\"value\":\"a.example.test\"}],\"authorizations\":[],"
+		  "\"finalize\":\"https://ca.test/f\"}",
+		    "no authorization" },
 		{ "{\"status\":\"valid\",\"identifiers\":[{\"type\":\"dns\","
-		    "\"value\":\"a.example.test\"}],\"authorizations\":[],"
-		    "\"finalize\":\"https://ca.test/f\"}", "certificate" }
+		  "\"value\":\"a.example.test\"}],\"authorizations\":[],"
+		  "\"finalize\":\"https://ca.test/f\"}",
+		    "certificate" }
 	};
 	struct err err;
 
@@ -463,15 +496,17 @@ test_hostile_orders(void)
 		struct order_spec spec;
 		struct fake f = { .n = 1 };
 		struct order *o;
-		struct answer a = { .status = 201, .retry_after = -1,
+		struct answer a = { .status = 201,
+			.retry_after = -1,
 			.location = "https://ca.test/order",
-			.body = bad[i].body, .body_len = strlen(bad[i].body) };
+			.body = bad[i].body,
+			.body_len = strlen(bad[i].body) };
 
 		spec = spec_for(&f);
 		o = order_new(&spec, &err);
 		flow_next(order_flow(o));
 		flow_answer(order_flow(o), 0, &a);
-		if (flow_next(order_flow(o)) == FLOW_ASKING) {	/* journal */
+		if (flow_next(order_flow(o)) == FLOW_ASKING) { /* journal */
 			flow_answer(order_flow(o), 0, &a);
 			flow_next(order_flow(o));
 		}
@@ -485,10 +520,11 @@ test_hostile_orders(void)
 static void
 test_limits(void)
 {
-	struct order_spec spec = spec_for(&(struct fake){ .n = 0 });
+	struct order_spec spec = spec_for(&(struct fake) { .n = 0 });
 	struct err err = ERR_INIT;
 
-	ok(!order_new(&spec, &err) && err.code == ERR_USAGE, "no names, no order");
+	ok(!order_new(&spec, &err) && err.code == ERR_USAGE,
+	    "no names, no order");
 	spec.n_names = ORDER_NAMES_MAX + 1;
 	ok(!order_new(&spec, &err), "nor too many");
 }

@@ -34,7 +34,7 @@ test_grow(void)
 	is(buf_str(&b), "", "an empty buf is the empty text");
 	ok(!b.data, "an empty buf has no memory");
 	for (i = 0; i < 5000; i++) {
-		bad += buf_add(&b, &(char){ (char)('a' + i % 26) }, 1) == -1;
+		bad += buf_add(&b, &(char) { (char)('a' + i % 26) }, 1) == -1;
 		bad += b.data[b.len] != '\0';
 	}
 	is_int((long long)bad, 0, "grow: always ends in NUL");
@@ -157,11 +157,13 @@ heap_has_pattern(void)
 	ssize_t n = -1;
 
 	if (fd != -1 && heap_bounds(&from, &to) == 0)
-		n = pread(fd, heap, to - from < sizeof(heap) ?
-		    (size_t)(to - from) : sizeof(heap), (off_t)from);
+		n = pread(fd, heap,
+		    to - from < sizeof(heap) ? (size_t)(to - from) :
+		                               sizeof(heap),
+		    (off_t)from);
 	close(fd);
-	return n > 0 && memmem(heap, (size_t)n, pattern + PATTERN / 2,
-	    PATTERN / 2);
+	return n > 0 &&
+	    memmem(heap, (size_t)n, pattern + PATTERN / 2, PATTERN / 2);
 }
 
 /* Each handles the pattern in a buf of the kind given, and gives it up. */
@@ -235,7 +237,7 @@ by_reading(bool secret)
 
 	buf_printf(&path, "%s/secret", tap_tmpdir());
 	if (file_write(AT_FDCWD, buf_str(&path), pattern, PATTERN, 0600,
-	    FILE_REPLACE, &err) == -1 ||
+	        FILE_REPLACE, &err) == -1 ||
 	    file_read(AT_FDCWD, buf_str(&path), 100, FILE_PRIVATE, &b, &err))
 		ok(false, "%s", err.text);
 	buf_release(&path);
@@ -256,15 +258,10 @@ by_free(bool secret)
 static const struct {
 	const char *name;
 	void (*handle)(bool secret);
-} handlers[] = {
-	{ "release", by_release },
-	{ "clear", by_clear },
-	{ "growing", by_growing },
-	{ "decoding", by_decoding },
+} handlers[] = { { "release", by_release }, { "clear", by_clear },
+	{ "growing", by_growing }, { "decoding", by_decoding },
 	{ "failed decoding", by_failed_decoding },
-	{ "reading a file", by_reading },
-	{ "secret_free()", by_free }
-};
+	{ "reading a file", by_reading }, { "secret_free()", by_free } };
 
 /* In a child each, so that every heap begins without the pattern. 0: as it
  * should be; 1: a secret is left; 2: what is no secret is not found. */
@@ -299,8 +296,8 @@ test_secrets(void)
 	for (i = 0; i < sizeof(handlers) / sizeof(*handlers); i++) {
 		rc = handle_in_child(handlers[i].handle);
 		if (rc == 2)
-			skip("the heap cannot be searched here",
-			    "wiped: %s", handlers[i].name);
+			skip("the heap cannot be searched here", "wiped: %s",
+			    handlers[i].name);
 		else
 			is_int(rc, 0, "wiped: %s", handlers[i].name);
 	}
@@ -375,7 +372,7 @@ test_alloc(void)
 
 /* -- the end -- */
 
-static volatile size_t enormous = SIZE_MAX / 2 + 1;	/* twice that is 0 */
+static volatile size_t enormous = SIZE_MAX / 2 + 1; /* twice that is 0 */
 
 static void
 over_put(void)
@@ -423,14 +420,12 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 	bool memory;
-} deaths[] = {
-	{ "buf_put() over the ceiling", over_put, false },
+} deaths[] = { { "buf_put() over the ceiling", over_put, false },
 	{ "buf_puts() over the ceiling", over_puts, false },
 	{ "buf_printf() over the ceiling", over_printf, false },
 	{ "xmalloc() of too much", no_malloc, true },
 	{ "xcalloc() of a product too large", no_calloc, true },
-	{ "xrealloc() of a product too large", no_realloc, true }
-};
+	{ "xrealloc() of a product too large", no_realloc, true } };
 
 /* Runs it in a child: its exit status, and what it said. */
 static int

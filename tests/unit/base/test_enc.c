@@ -16,11 +16,8 @@ static const struct {
 	const char *plain, *url;
 } vectors[] = {
 	/* RFC 4648, 10 */
-	{ "", 0, "", "" },
-	{ "f", 1, "Zg==", "Zg" },
-	{ "fo", 2, "Zm8=", "Zm8" },
-	{ "foo", 3, "Zm9v", "Zm9v" },
-	{ "foob", 4, "Zm9vYg==", "Zm9vYg" },
+	{ "", 0, "", "" }, { "f", 1, "Zg==", "Zg" }, { "fo", 2, "Zm8=", "Zm8" },
+	{ "foo", 3, "Zm9v", "Zm9v" }, { "foob", 4, "Zm9vYg==", "Zm9vYg" },
 	{ "fooba", 5, "Zm9vYmE=", "Zm9vYmE" },
 	{ "foobar", 6, "Zm9vYmFy", "Zm9vYmFy" },
 	/* RFC 7515, C */
@@ -34,8 +31,8 @@ static const struct {
 };
 
 static bool
-decodes_to(int (*decode)(const char *, size_t, struct buf *),
-    const char *text, size_t text_len, const char *bytes, size_t len)
+decodes_to(int (*decode)(const char *, size_t, struct buf *), const char *text,
+    size_t text_len, const char *bytes, size_t len)
 {
 	struct buf b = BUF_INIT;
 	bool same = decode(text, text_len, &b) == 0 && b.len == len &&
@@ -59,10 +56,12 @@ test_vectors(void)
 		b64url_encode(vectors[i].bytes, vectors[i].len, &b);
 		is(buf_str(&b), vectors[i].url, "base64url, row %zu", i);
 		ok(decodes_to(b64_decode, vectors[i].plain,
-		    strlen(vectors[i].plain), vectors[i].bytes,
-		    vectors[i].len), "base64 back, row %zu", i);
+		       strlen(vectors[i].plain), vectors[i].bytes,
+		       vectors[i].len),
+		    "base64 back, row %zu", i);
 		ok(decodes_to(b64url_decode, vectors[i].url,
-		    strlen(vectors[i].url), vectors[i].bytes, vectors[i].len),
+		       strlen(vectors[i].url), vectors[i].bytes,
+		       vectors[i].len),
 		    "base64url back, row %zu", i);
 	}
 	buf_release(&b);
@@ -85,10 +84,10 @@ test_round_trip(void)
 		b64url_encode(bytes, len, &url);
 		bad += plain.len != (len + 2) / 3 * 4;
 		bad += url.len != (len * 4 + 2) / 3;
-		bad += !decodes_to(b64_decode, buf_str(&plain), plain.len,
-		    (char *)bytes, len);
-		bad += !decodes_to(b64url_decode, buf_str(&url), url.len,
-		    (char *)bytes, len);
+		bad += !decodes_to(
+		    b64_decode, buf_str(&plain), plain.len, (char *)bytes, len);
+		bad += !decodes_to(
+		    b64url_decode, buf_str(&url), url.len, (char *)bytes, len);
 	}
 	is_int((long long)bad, 0, "what was encoded decodes to itself");
 	buf_release(&plain);
@@ -97,53 +96,41 @@ test_round_trip(void)
 
 /* -- strictness -- */
 
-struct refused { const char *name, *text; };
+struct refused {
+	const char *name, *text;
+};
 
-static const struct refused url_refused[] = {
-	{ "padding", "Zg==" },
-	{ "padding, one", "Zm8=" },
-	{ "padding after a full group", "Zm9v=" },
-	{ "padding alone", "=" },
-	{ "one letter", "Z" },
+static const struct refused url_refused[] = { { "padding", "Zg==" },
+	{ "padding, one", "Zm8=" }, { "padding after a full group", "Zm9v=" },
+	{ "padding alone", "=" }, { "one letter", "Z" },
 	{ "one letter behind a group", "Zm9vY" },
 	{ "one letter without a bit", "A" },
 	{ "one letter without a bit behind a group", "AAAAA" },
 	{ "the plain alphabet's +", "A+z_" },
-	{ "the plain alphabet's /", "A-z/" },
-	{ "a space", "Zm 9v" },
-	{ "a line break", "Zm9v\n" },
-	{ "a break within", "Zm\r\n9v" },
+	{ "the plain alphabet's /", "A-z/" }, { "a space", "Zm 9v" },
+	{ "a line break", "Zm9v\n" }, { "a break within", "Zm\r\n9v" },
 	{ "spare bits, two letters", "Zh" },
 	{ "spare bits, the lowest of four", "ZB" },
 	{ "spare bits, three letters", "Zm9" },
 	{ "spare bits, the higher of two", "Zm-" },
 	{ "a byte above ASCII", "Zm\xc3\xa9" },
-	{ "a control character", "Zm9\x01" },
-	{ "a dot", "Zm9v.Zm9v" }
-};
+	{ "a control character", "Zm9\x01" }, { "a dot", "Zm9v.Zm9v" } };
 
-static const struct refused plain_refused[] = {
-	{ "no padding", "Zg" },
-	{ "no padding, three letters", "Zm8" },
-	{ "too little padding", "Zg=" },
-	{ "too much padding", "Zm8==" },
-	{ "three", "Zg===" },
-	{ "padding alone", "=" },
-	{ "a group of padding", "====" },
+static const struct refused plain_refused[] = { { "no padding", "Zg" },
+	{ "no padding, three letters", "Zm8" }, { "too little padding", "Zg=" },
+	{ "too much padding", "Zm8==" }, { "three", "Zg===" },
+	{ "padding alone", "=" }, { "a group of padding", "====" },
 	{ "padding after a full group", "Zm9v====" },
 	{ "padding after a full group, two", "Zm9v==" },
 	{ "letters behind padding", "Zg==Zg==" },
-	{ "letters within padding", "Zg=Z=" },
-	{ "one letter", "Z" },
+	{ "letters within padding", "Zg=Z=" }, { "one letter", "Z" },
 	{ "one letter and padding", "Z===" },
 	{ "one letter without a bit and padding", "A===" },
 	{ "the other alphabet's -", "A-z/" },
 	{ "the other alphabet's _", "A+z_" },
 	{ "spare bits, two letters", "Zh==" },
-	{ "spare bits, three letters", "Zm9=" },
-	{ "a form feed", "Zm9v\f" },
-	{ "a byte above ASCII", "Zm\xc3\xa9" }
-};
+	{ "spare bits, three letters", "Zm9=" }, { "a form feed", "Zm9v\f" },
+	{ "a byte above ASCII", "Zm\xc3\xa9" } };
 
 /* Refused, and what was there stays as it was. */
 static void

@@ -21,10 +21,12 @@
 static void
 test_set(void)
 {
-	struct err err = {
-		.code = ERR_IO, .sys = EIO, .http = 500, .retry_at = 1,
-		.type = "badNonce", .text = "old"
-	};
+	struct err err = { .code = ERR_IO,
+		.sys = EIO,
+		.http = 500,
+		.retry_at = 1,
+		.type = "badNonce",
+		.text = "old" };
 
 	is_int(err_set(&err, ERR_DATA, "%s: %d", "csr", 7), -1, "set is -1");
 	is_int(err.code, ERR_DATA, "set: code");
@@ -62,15 +64,17 @@ test_sys(void)
 static void
 test_wrap(void)
 {
-	struct err err = {
-		.code = ERR_LATER, .sys = EAGAIN, .http = 429, .retry_at = 99,
-		.type = "rateLimited", .text = "too many"
-	};
+	struct err err = { .code = ERR_LATER,
+		.sys = EAGAIN,
+		.http = 429,
+		.retry_at = 99,
+		.type = "rateLimited",
+		.text = "too many" };
 
 	is_int(err_wrap(&err, "order %d", 5), -1, "wrap is -1");
 	is(err.text, "order 5: too many", "wrap: text");
 	ok(err.code == ERR_LATER && err.sys == EAGAIN && err.http == 429 &&
-	    err.retry_at == 99 && strcmp(err.type, "rateLimited") == 0,
+	        err.retry_at == 99 && strcmp(err.type, "rateLimited") == 0,
 	    "wrap: all else stays");
 	err_wrap(&err, "%s, %s", err.type, err.text);
 	is(err.text, "rateLimited, order 5: too many: order 5: too many",
@@ -82,7 +86,8 @@ test_wrap(void)
 	ok(strncmp(err.text, "a?b: rate", 9) == 0, "wrap: is cleaned");
 	err_clear(&err);
 	ok(err.code == ERR_NONE && err.sys == 0 && err.http == 0 &&
-	    err.retry_at == 0 && !err.type[0] && !err.text[0], "clear");
+	        err.retry_at == 0 && !err.type[0] && !err.text[0],
+	    "clear");
 	err_wrap(&err, "what");
 	is(err.text, "what", "wrap: around no text");
 }
@@ -105,9 +110,9 @@ test_bug_and_null(void)
 
 /* -- text -- */
 
-static const struct { const char *in, *out; } texts[] = {
-	{ "plain ~", "plain ~" },
-	{ "\x01\x1f\x7f\t\r\n", "??????" },
+static const struct {
+	const char *in, *out;
+} texts[] = { { "plain ~", "plain ~" }, { "\x01\x1f\x7f\t\r\n", "??????" },
 	{ "\x1b[31mred\x1b[0m", "?[31mred?[0m" },
 	{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
 	    "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
@@ -115,21 +120,21 @@ static const struct { const char *in, *out; } texts[] = {
 	    "\xc2\xa0|\xdf\xbf|\xe0\xa0\x80|\xed\x9f\xbf|\xee\x80\x80" },
 	{ "\xf0\x90\x80\x80|\xf4\x8f\xbf\xbf",
 	    "\xf0\x90\x80\x80|\xf4\x8f\xbf\xbf" },
-	{ "csi \xc2\x9b" "31m \xc2\x80\xc2\x9f.", "csi ?31m ??." },
-	{ "raw \x9b" "31m", "raw ?31m" },
-	{ "\xc0\xaf \xc1\xbf", "?? ??" },		/* overlong */
-	{ "\xe0\x82\x9b", "???" },			/* overlong C1 */
+	{ "csi \xc2\x9b"
+	  "31m \xc2\x80\xc2\x9f.",
+	    "csi ?31m ??." },
+	{ "raw \x9b"
+	  "31m",
+	    "raw ?31m" },
+	{ "\xc0\xaf \xc1\xbf", "?? ??" }, /* overlong */
+	{ "\xe0\x82\x9b", "???" },        /* overlong C1 */
 	{ "\xe0\x9f\xbf \xf0\x8f\xbf\xbf", "??? ????" },
-	{ "\xed\xa0\x80", "???" },			/* a surrogate */
+	{ "\xed\xa0\x80", "???" }, /* a surrogate */
 	{ "\xf4\x90\x80\x80 \xf5\x80\x80\x80", "???? ????" },
-	{ "\xfe\xff", "??" },
-	{ "\xe2\x82", "??" },				/* ends too early */
-	{ "\xe2\x82z", "??z" },
-	{ "\xf0\x9f\x98", "???" },
-	{ "\xe2\x1b\x5b", "??[" },	/* hides nothing behind a lead byte */
-	{ "\xc2", "?" },
-	{ "", "" }
-};
+	{ "\xfe\xff", "??" }, { "\xe2\x82", "??" }, /* ends too early */
+	{ "\xe2\x82z", "??z" }, { "\xf0\x9f\x98", "???" },
+	{ "\xe2\x1b\x5b", "??[" }, /* hides nothing behind a lead byte */
+	{ "\xc2", "?" }, { "", "" } };
 
 static void
 test_printable(void)
@@ -158,9 +163,8 @@ static void
 test_cut(void)
 {
 	enum { FULL = ERR_TEXT_MAX - 1, KEPT = FULL - 3 };
-	static const char *const wide[] = {
-		"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"
-	};
+	static const char *const wide[] = { "\xc3\xa9", "\xe2\x82\xac",
+		"\xf0\x9f\x98\x80" };
 	struct err err = ERR_INIT;
 	size_t i, before;
 
@@ -181,7 +185,8 @@ test_cut(void)
 	set_long(&err, FULL, "");
 	err_wrap(&err, "order");
 	ok(strncmp(err.text, "order: x", 8) == 0 &&
-	    strcmp(err.text + KEPT, "...") == 0, "cut: when wrapped");
+	        strcmp(err.text + KEPT, "...") == 0,
+	    "cut: when wrapped");
 }
 
 /* -- batches -- */
@@ -201,8 +206,7 @@ static const struct {
 	const char *name;
 	size_t n;
 	enum err_code codes[4], result;
-} tallies[] = {
-	{ "nothing", 0, { ERR_NONE }, ERR_NONE },
+} tallies[] = { { "nothing", 0, { ERR_NONE }, ERR_NONE },
 	{ "all well", 2, { ERR_NONE, ERR_NONE }, ERR_NONE },
 	{ "one fails", 1, { ERR_LATER }, ERR_LATER },
 	{ "some fail", 2, { ERR_NONE, ERR_IO }, ERR_PARTIAL },
@@ -217,8 +221,7 @@ static const struct {
 	{ "a partial batch among failures", 2, { ERR_IO, ERR_PARTIAL },
 	    ERR_PARTIAL },
 	{ "a partial batch among successes", 2, { ERR_NONE, ERR_PARTIAL },
-	    ERR_PARTIAL }
-};
+	    ERR_PARTIAL } };
 
 static void
 test_tally(void)
@@ -226,8 +229,8 @@ test_tally(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(tallies) / sizeof(*tallies); i++)
-		is_int(tally(tallies[i].codes, tallies[i].n),
-		    tallies[i].result, "tally: %s", tallies[i].name);
+		is_int(tally(tallies[i].codes, tallies[i].n), tallies[i].result,
+		    "tally: %s", tallies[i].name);
 }
 
 /* -- log -- */
@@ -257,9 +260,8 @@ say_all(void)
 static void
 test_levels(void)
 {
-	static const char *const lines[] = {
-		"prog: n: 0\n", "prog: n: 1\n", "prog: n: 2\n", "prog: n: 3\n"
-	};
+	static const char *const lines[] = { "prog: n: 0\n", "prog: n: 1\n",
+		"prog: n: 2\n", "prog: n: 3\n" };
 	int level, i;
 
 	is(log_program(), "autocert", "log: a name before log_open()");
@@ -309,8 +311,10 @@ test_log_err(void)
 	is(logged(), "prog: write: full\n", "log_err: about nothing");
 	err.retry_at = 1800409591;
 	log_err("n", &err);
-	is(logged(), "prog: n: write: full (try again after "
-	    "2027-01-20T01:46:31Z)\n", "log_err: with a time");
+	is(logged(),
+	    "prog: n: write: full (try again after "
+	    "2027-01-20T01:46:31Z)\n",
+	    "log_err: with a time");
 	set_long(&err, ERR_TEXT_MAX - 1, "");
 	err.retry_at = 1800409591;
 	log_err("n", &err);
@@ -328,8 +332,9 @@ test_log(void)
 {
 	int ends[2], saved = dup(STDERR_FILENO);
 
-	if (saved == -1 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0,
-	    ends) == -1 || dup2(ends[0], STDERR_FILENO) == -1) {
+	if (saved == -1 ||
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == -1 ||
+	    dup2(ends[0], STDERR_FILENO) == -1) {
 		perror("standard error");
 		exit(99);
 	}

@@ -24,19 +24,19 @@
 #include "base/err.h"
 #include "tap.h"
 
-static int dir = -1;		/* where everything happens */
+static int dir = -1; /* where everything happens */
 
 /* -- system calls -- */
 
 static struct {
 	bool on;
-	char trace[1024];	/* "write chmod sync rename sync-dir " */
-	const char *fail;	/* this call fails ... */
-	int sys;		/* ... with this errno, or returns 0 */
-	bool once;		/* ... the first time only */
-	size_t at_most;		/* bytes a write may take; 0: all */
-	mode_t mode;		/* the final mode */
-	bool wider;		/* a file being written was open to more */
+	char trace[1024]; /* "write chmod sync rename sync-dir " */
+	const char *fail; /* this call fails ... */
+	int sys;          /* ... with this errno, or returns 0 */
+	bool once;        /* ... the first time only */
+	size_t at_most;   /* bytes a write may take; 0: all */
+	mode_t mode;      /* the final mode */
+	bool wider;       /* a file being written was open to more */
 } calls;
 
 static void
@@ -59,7 +59,7 @@ called(const char *name)
 	if (!calls.on)
 		return false;
 	if (fmt_fit(calls.trace + used, sizeof(calls.trace) - used, "%s ",
-	    name) == -1)
+	        name) == -1)
 		calls.trace[used] = '\0';
 	if (!calls.fail || strcmp(calls.fail, name) != 0)
 		return false;
@@ -80,8 +80,7 @@ write(int fd, const void *data, size_t len)
 {
 	struct stat st;
 
-	if (calls.on && fstat(fd, &st) == 0 &&
-	    st.st_mode & 0777 & ~calls.mode)
+	if (calls.on && fstat(fd, &st) == 0 && st.st_mode & 0777 & ~calls.mode)
 		calls.wider = true;
 	if (called("write"))
 		return calls.sys ? -1 : 0;
@@ -99,7 +98,8 @@ fchmod(int fd, mode_t mode)
 int
 fchown(int fd, uid_t uid, gid_t gid)
 {
-	return called(uid == (uid_t)-1 ? "group" : "owner") ? -1 :
+	return called(uid == (uid_t)-1 ? "group" : "owner") ?
+	    -1 :
 	    result(syscall(SYS_fchown, fd, uid, gid));
 }
 
@@ -142,8 +142,8 @@ renameat2(int from_dir, const char *from, int to_dir, const char *to,
 {
 	if (called("rename2"))
 		return -1;
-	return result(syscall(SYS_renameat2, from_dir, from, to_dir, to,
-	    flags));
+	return result(
+	    syscall(SYS_renameat2, from_dir, from, to_dir, to, flags));
 }
 
 int
@@ -191,11 +191,12 @@ must(bool cond, const char *what)
 static void
 make(const char *path, const char *text, mode_t mode)
 {
-	int fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-	    0600);
+	int fd = openat(
+	    dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	must(fd != -1 && file_write_all(fd, text, strlen(text)) == 0 &&
-	    fchmod(fd, mode) == 0 && close(fd) == 0, path);
+	        fchmod(fd, mode) == 0 && close(fd) == 0,
+	    path);
 }
 
 /* The text of a file, or NULL; good until the next. */
@@ -280,8 +281,8 @@ make_refused(void)
 /* -- reading -- */
 
 static void
-read_fails(const char *path, size_t max, int flags, int code,
-    const char *text, const char *name)
+read_fails(const char *path, size_t max, int flags, int code, const char *text,
+    const char *name)
 {
 	struct buf b = BUF_INIT;
 	struct err err = ERR_INIT;
@@ -349,7 +350,8 @@ make_socket(const char *name)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	must(fmt_fit(a.sun_path, sizeof(a.sun_path), "%s/%s", tap_tmpdir(),
-	    name) == 0, name);
+	         name) == 0,
+	    name);
 	must(fd != -1 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0, name);
 	close(fd);
 }
@@ -367,22 +369,22 @@ test_read_odd(void)
 	read_fails("none", 9, 0, ERR_ABSENT, "none: No such file", "absent");
 	read_fails("none/x", 9, 0, ERR_ABSENT, "none/x", "absent folder");
 	read_fails("r10/x", 9, 0, ERR_ABSENT, "r10/x", "a file as folder");
-	read_fails("r-link", 99, 0, ERR_PERMISSION, "r-link",
-	    "a link not to follow");
+	read_fails(
+	    "r-link", 99, 0, ERR_PERMISSION, "r-link", "a link not to follow");
 	read_fails("dangling", 99, 0, ERR_PERMISSION, "dangling",
 	    "a dangling link not to follow");
 	read_fails("dangling", 99, FILE_FOLLOW, ERR_ABSENT, "dangling",
 	    "a dangling link");
 	read_fails("loop", 99, FILE_FOLLOW, ERR_PERMISSION, "loop", "a loop");
-	read_fails("folder", 9, 0, ERR_DATA, "folder: not a regular file",
-	    "a folder");
-	read_fails("fifo", 9, 0, ERR_DATA, "fifo: not a regular file",
-	    "a FIFO");
+	read_fails(
+	    "folder", 9, 0, ERR_DATA, "folder: not a regular file", "a folder");
+	read_fails(
+	    "fifo", 9, 0, ERR_DATA, "fifo: not a regular file", "a FIFO");
 	read_fails("to-fifo", 9, FILE_FOLLOW, ERR_DATA, "not a regular file",
 	    "a link to a FIFO");
 	read_fails("socket", 9, 0, ERR_DATA, "not a regular file", "a socket");
-	read_fails("/dev/zero", 9, 0, ERR_DATA, "not a regular file",
-	    "a device");
+	read_fails(
+	    "/dev/zero", 9, 0, ERR_DATA, "not a regular file", "a device");
 }
 
 static void
@@ -423,8 +425,8 @@ check_refused(int fd)
 	    "open file: Permission denied", "refused: reading");
 	fails(file_write(fd, "new", "x", 1, 0600, FILE_REPLACE, &err), &err,
 	    ERR_PERMISSION, "create new: Permission", "refused: writing");
-	fails(file_mkdirs(fd, "a/b", &err), &err, ERR_PERMISSION, "create a: ",
-	    "refused: a folder");
+	fails(file_mkdirs(fd, "a/b", &err), &err, ERR_PERMISSION,
+	    "create a: ", "refused: a folder");
 	fails(file_remove(fd, "file", &err), &err, ERR_PERMISSION,
 	    "remove file: ", "refused: removing");
 }
@@ -487,14 +489,16 @@ test_write_modes(void)
 		for (j = 0; j < sizeof(masks) / sizeof(*masks); j++) {
 			umask(masks[j]);
 			calls_start(NULL, 0, false);
-			bad += put("w/m", "x", modes[i], FILE_REPLACE,
-			    &err) == -1;
+			bad += put("w/m", "x", modes[i], FILE_REPLACE, &err) ==
+			    -1;
 			calls.on = false;
 			bad += calls.wider;
 			bad += mode_of("w/m") != (int)modes[i];
 		}
-		is_int((long long)bad, 0, "mode %04o under any umask, never "
-		    "wider", (unsigned int)modes[i]);
+		is_int((long long)bad, 0,
+		    "mode %04o under any umask, never "
+		    "wider",
+		    (unsigned int)modes[i]);
 	}
 	umask(022);
 }
@@ -512,8 +516,8 @@ test_write_names(void)
 	ok_err(put(name, "x", 0600, FILE_REPLACE, &err), &err,
 	    "names: the longest");
 	memcpy(name + 2 + 255, "n", 2);
-	fails(put(name, "x", 0600, FILE_REPLACE, &err), &err, ERR_IO,
-	    "nnn", "names: longer");
+	fails(put(name, "x", 0600, FILE_REPLACE, &err), &err, ERR_IO, "nnn",
+	    "names: longer");
 	is_int(count_names("n"), 1, "names: longer: nothing is left");
 	fails(put("n/", "x", 0600, FILE_REPLACE, &err), &err, ERR_IO,
 	    "n/: not a file name", "names: a folder's");
@@ -542,8 +546,8 @@ test_write_links(void)
 	is(text_of("target"), "old", "links: not written through");
 	is(text_of("w/l"), "new", "links: a file in its place");
 	must(symlinkat("nowhere", dir, "w/d") == 0, "w/d");
-	fails(put("w/d", "new", 0600, FILE_NEW, &err), &err, ERR_EXISTS,
-	    "w/d", "links: a dangling one is there");
+	fails(put("w/d", "new", 0600, FILE_NEW, &err), &err, ERR_EXISTS, "w/d",
+	    "links: a dangling one is there");
 	ok(!exists("nowhere"), "links: nor written through");
 	ok_err(put("w-link/x", "x", 0600, FILE_REPLACE, &err), &err,
 	    "links: to a folder");
@@ -556,9 +560,8 @@ static const struct fault {
 	int sys;
 	int code;
 	const char *text, *trace;
-} faults[] = {
-	{ "write", ENOSPC, ERR_IO, "write f/x: No space left",
-	    "write close unlink " },
+} faults[] = { { "write", ENOSPC, ERR_IO, "write f/x: No space left",
+	           "write close unlink " },
 	{ "write", EDQUOT, ERR_IO, "write f/x: Disk quota",
 	    "write close unlink " },
 	{ "write", EIO, ERR_IO, "write f/x: Input/output",
@@ -576,8 +579,7 @@ static const struct fault {
 	{ "rename", EACCES, ERR_PERMISSION, "f/x: Permission",
 	    "write chmod sync close rename unlink " },
 	{ "rename", EIO, ERR_IO, "rename to f/x",
-	    "write chmod sync close rename unlink " }
-};
+	    "write chmod sync close rename unlink " } };
 
 static void
 test_faults(void)
@@ -596,8 +598,10 @@ test_faults(void)
 		calls.on = false;
 		fails(rc, &err, f->code, f->text, "%s fails: %d", f->call,
 		    f->sys);
-		is(calls.trace, f->trace, "%s fails: not tried again, nothing "
-		    "after it", f->call);
+		is(calls.trace, f->trace,
+		    "%s fails: not tried again, nothing "
+		    "after it",
+		    f->call);
 		is(text_of("f/x"), "old", "%s fails: the old bytes", f->call);
 		is_int(mode_of("f/x"), 0640, "%s fails: and mode", f->call);
 		is_int(count_names("f"), 1, "%s fails: nothing else is left",
@@ -630,8 +634,8 @@ test_drafts(void)
 	calls.on = false;
 	is(text_of("t/1"), "old", "draft: the old bytes");
 	ok(!exists("t/2"), "draft: no new file");
-	ok_err(file_draft_place(&one, FILE_REPLACE, &err), &err,
-	    "draft: placed");
+	ok_err(
+	    file_draft_place(&one, FILE_REPLACE, &err), &err, "draft: placed");
 	is(text_of("t/1"), "new", "draft: is seen");
 	is_int(mode_of("t/1"), 0640, "draft: with its mode");
 	file_draft_drop(&two);
@@ -674,8 +678,10 @@ test_small_faults(void)
 	calls.on = false;
 	ok_err(rc, &err, "short and interrupted writes");
 	is(text_of("f/x"), "seven..", "short and interrupted writes: bytes");
-	is(calls.trace, "write write write write write chmod sync close "
-	    "rename sync-dir ", "short and interrupted writes: calls");
+	is(calls.trace,
+	    "write write write write write chmod sync close "
+	    "rename sync-dir ",
+	    "short and interrupted writes: calls");
 	calls_start("close", EINTR, false);
 	rc = put("f/x", "y", 0600, FILE_REPLACE, &err);
 	calls.on = false;
@@ -694,7 +700,8 @@ check_new(int sys, const char *trace)
 	int rc;
 
 	must(file_remove(dir, "new", &err) == 0 &&
-	    mkdirat(dir, "new", 0700) == 0, "new");
+	        mkdirat(dir, "new", 0700) == 0,
+	    "new");
 	calls_start(sys ? "rename2" : NULL, sys, false);
 	rc = put("new/x", "one", 0640, FILE_NEW, &err);
 	calls.on = false;
@@ -776,14 +783,14 @@ test_readers(void)
 	if (pid == 0) {
 		for (i = 1; i <= TIMES; i++)
 			if (put("new/whole", text[i % 2], 0600, FILE_REPLACE,
-			    &err) == -1)
+			        &err) == -1)
 				_exit(1);
 		_exit(0);
 	}
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		seen = text_of("new/whole");
-		bad += !seen || (strcmp(seen, text[0]) != 0 &&
-		    strcmp(seen, text[1]) != 0);
+		bad += !seen ||
+		    (strcmp(seen, text[0]) != 0 && strcmp(seen, text[1]) != 0);
 	}
 	is_int(status, 0, "readers: the writer");
 	is_int(bad, 0, "readers: see whole files only");
@@ -804,7 +811,8 @@ test_mkdirs(void)
 	is(calls.trace, "mkdir sync-dir mkdir sync-dir mkdir sync-dir ",
 	    "mkdirs: each parent is synced");
 	ok(mode_of("d") == 0700 && mode_of("d/e") == 0700 &&
-	    mode_of("d/e/f") == 0700, "mkdirs: modes");
+	        mode_of("d/e/f") == 0700,
+	    "mkdirs: modes");
 	calls_start(NULL, 0, false);
 	rc = file_mkdirs(dir, "d/e/f", &err);
 	calls.on = false;

@@ -11,7 +11,10 @@
 #include "tap.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
-#define TEXT(s) { s, sizeof(s) - 1 }
+#define TEXT(s)                                                                \
+	{                                                                      \
+		s, sizeof(s) - 1                                               \
+	}
 
 struct text {
 	const char *p;
@@ -21,14 +24,29 @@ struct text {
 /* -- the scanner --------------------------------------------------------- */
 
 static const struct text good[] = {
-	TEXT("{}"), TEXT("[]"), TEXT(" \t\r\n{ \n} \t"), TEXT("null"),
-	TEXT("true"), TEXT("false"), TEXT("\"\""), TEXT("0"), TEXT("-0"),
-	TEXT("-1"), TEXT("10"), TEXT("0.5"), TEXT("1e5"), TEXT("1E+5"),
-	TEXT("-1.25e-05"), TEXT("1e400"), TEXT("99999999999999999999999"),
+	TEXT("{}"),
+	TEXT("[]"),
+	TEXT(" \t\r\n{ \n} \t"),
+	TEXT("null"),
+	TEXT("true"),
+	TEXT("false"),
+	TEXT("\"\""),
+	TEXT("0"),
+	TEXT("-0"),
+	TEXT("-1"),
+	TEXT("10"),
+	TEXT("0.5"),
+	TEXT("1e5"),
+	TEXT("1E+5"),
+	TEXT("-1.25e-05"),
+	TEXT("1e400"),
+	TEXT("99999999999999999999999"),
 	TEXT("{\"a\":1,\"b\":[1,2,{}],\"c\":{\"a\":null}}"),
-	TEXT("[ 1 , 2 ]"), TEXT("{ \"a\" : 1 , \"b\" : 2 }"),
+	TEXT("[ 1 , 2 ]"),
+	TEXT("{ \"a\" : 1 , \"b\" : 2 }"),
 	TEXT("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\uFFFF\""),
-	TEXT("\"\\u0001\\u001f\x7f\""), TEXT("\"\\ud83d\\ude00\""),
+	TEXT("\"\\u0001\\u001f\x7f\""),
+	TEXT("\"\\ud83d\\ude00\""),
 	TEXT("\"\\uD800\\uDC00\\uDBFF\\uDFFF\""),
 	/* First and last of every length (Unicode, table 3-7). */
 	TEXT("\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xe0\xbf\xbf\""),
@@ -38,7 +56,7 @@ static const struct text good[] = {
 	/* The same name in different objects, or nearly the same in one. */
 	TEXT("[{\"a\":1},{\"a\":1},{\"b\":{\"a\":1},\"a\":{\"b\":1}}]"),
 	TEXT("{\"a\":1,\"A\":2,\"\":3,\"aa\":4,\" a\":5,\"\xc3\xa9\":6,"
-	    "\"e\xcc\x81\":7}"),
+	     "\"e\xcc\x81\":7}"),
 	/* Sixteen levels. */
 	TEXT("[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]"),
 	TEXT("[[[[[[[[[[[[[[[{}]]]]]]]]]]]]]]]"),
@@ -158,12 +176,10 @@ static const struct {
 	{ TEXT("{\"a\":1,\"\\u0061\":2}"), 8, "twice" },
 	{ TEXT("{\"/\":1,\"\\/\":2}"), 8, "twice" },
 	{ TEXT("{\"\\u00e9\":1,\"\xc3\xa9\":2}"), 13, "twice" },
-	{ TEXT("{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}"), 19,
-	    "twice" },
+	{ TEXT("{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}"), 19, "twice" },
 	{ TEXT("{\"\\uFFFD\":1,\"\xef\xbf\xbd\":2}"), 13, "twice" },
 	{ TEXT("{\"a\":{\"b\":1},\"c\":[],\"a\":2}"), 21, "twice" },
-	{ TEXT("{\"x\":[{\"b\":1,\"c\":{\"b\":2},\"b\":3}]}"), 26,
-	    "twice" },
+	{ TEXT("{\"x\":[{\"b\":1,\"c\":{\"b\":2},\"b\":3}]}"), 26, "twice" },
 	/* The seventeenth level. */
 	{ TEXT("[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]"), 17, "too deeply" },
 	{ TEXT("[[[[[[[[[[[[[[[[{}]]]]]]]]]]]]]]]]"), 17, "too deeply" },
@@ -210,7 +226,7 @@ static void
 test_cut(void)
 {
 	static const char doc[] = "{\"a\":[1.5e+7,\"\\ud83d\\ude00\xe2\x82\xac"
-	    "\",true,false,null,{\"b\":-12}],\"c\":{}}";
+	                          "\",true,false,null,{\"b\":-12}],\"c\":{}}";
 	struct text t = { doc, 0 };
 	struct err err = ERR_INIT;
 	size_t wrong = 0;
@@ -266,19 +282,25 @@ static void
 test_parse(void)
 {
 	static const char *const refused[][2] = {
-		{ "[]", "not a JSON object" }, { "1", "not a JSON object" },
+		{ "[]", "not a JSON object" },
+		{ "1", "not a JSON object" },
 		{ "null", "not a JSON object" },
-		{ "\"{}\"", "not a JSON object" }, { "", "cut short" },
-		{ "{\"a\":'b'}", "byte 6" }, { "{\"a\":1,\"a\":2}", "twice" },
+		{ "\"{}\"", "not a JSON object" },
+		{ "", "cut short" },
+		{ "{\"a\":'b'}", "byte 6" },
+		{ "{\"a\":1,\"a\":2}", "twice" },
 	};
 	struct err err = ERR_INIT;
 	size_t i;
 
 	for (i = 0; i < N(refused); i++) {
 		err_clear(&err);
-		fails(json_parse("order", refused[i][0], strlen(refused[i][0]),
-		    &err) ? 0 : -1, &err, ERR_DATA, refused[i][1],
-		    "not an object: %s", refused[i][0]);
+		fails(json_parse(
+		          "order", refused[i][0], strlen(refused[i][0]), &err) ?
+		        0 :
+		        -1,
+		    &err, ERR_DATA, refused[i][1], "not an object: %s",
+		    refused[i][0]);
 	}
 	json_free(parse("{\"a\":[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]}"));
 	json_free(NULL);
@@ -340,21 +362,22 @@ test_absent(void)
 	int rc = 0;
 
 	for (i = 0; i < N(absent); i++) {
-		rc |= json_get_string("o", doc, absent[i], JSON_OPTIONAL, &s,
-		    &err);
-		rc |= json_get_bool("o", doc, absent[i], JSON_OPTIONAL, &b,
-		    &err);
-		rc |= json_get_int("o", doc, absent[i], JSON_OPTIONAL, &n,
-		    &err);
-		rc |= json_get_object("o", doc, absent[i], JSON_OPTIONAL, &node,
-		    &err);
-		rc |= json_get_array("o", doc, absent[i], JSON_OPTIONAL, &node,
-		    &err);
+		rc |= json_get_string(
+		    "o", doc, absent[i], JSON_OPTIONAL, &s, &err);
+		rc |= json_get_bool(
+		    "o", doc, absent[i], JSON_OPTIONAL, &b, &err);
+		rc |= json_get_int(
+		    "o", doc, absent[i], JSON_OPTIONAL, &n, &err);
+		rc |= json_get_object(
+		    "o", doc, absent[i], JSON_OPTIONAL, &node, &err);
+		rc |= json_get_array(
+		    "o", doc, absent[i], JSON_OPTIONAL, &node, &err);
 		ok_err(rc, &err, "%s may be absent", absent[i]);
 		ok(b && n == 7 && node == doc && strcmp(s, "kept") == 0,
 		    "and nothing is written");
-		fails(json_get_string("order", doc, absent[i], JSON_REQUIRED,
-		    &s, &err), &err, ERR_DATA, "order: ", "or must not be");
+		fails(json_get_string(
+		          "order", doc, absent[i], JSON_REQUIRED, &s, &err),
+		    &err, ERR_DATA, "order: ", "or must not be");
 		ok(strstr(err.text, "missing") != NULL, "as it says");
 	}
 	ok_err(json_get_string("o", NULL, "x", JSON_OPTIONAL, &s, &err), &err,
@@ -379,17 +402,20 @@ test_types(void)
 	size_t i;
 
 	for (i = 0; i < N(not_int); i++)
-		fails(json_get_int("order", doc, not_int[i], JSON_OPTIONAL, &n,
-		    &err), &err, ERR_DATA, "must be an integer",
-		    "%s is no integer", not_int[i]);
+		fails(json_get_int(
+		          "order", doc, not_int[i], JSON_OPTIONAL, &n, &err),
+		    &err, ERR_DATA, "must be an integer", "%s is no integer",
+		    not_int[i]);
 	for (i = 0; i < N(not_string); i++)
-		fails(json_get_string("order", doc, not_string[i],
-		    JSON_OPTIONAL, &s, &err), &err, ERR_DATA,
-		    "must be a string", "%s is no string", not_string[i]);
+		fails(json_get_string(
+		          "order", doc, not_string[i], JSON_OPTIONAL, &s, &err),
+		    &err, ERR_DATA, "must be a string", "%s is no string",
+		    not_string[i]);
 	for (i = 0; i < N(not_bool); i++)
-		fails(json_get_bool("order", doc, not_bool[i], JSON_OPTIONAL,
-		    &b, &err), &err, ERR_DATA, "must be true or false",
-		    "%s is no truth", not_bool[i]);
+		fails(json_get_bool(
+		          "order", doc, not_bool[i], JSON_OPTIONAL, &b, &err),
+		    &err, ERR_DATA, "must be true or false", "%s is no truth",
+		    not_bool[i]);
 	fails(json_get_object("order", doc, "a", JSON_REQUIRED, &node, &err),
 	    &err, ERR_DATA, "order: a: must be an object", "an array");
 	fails(json_get_array("order", doc, "o", JSON_REQUIRED, &node, &err),
@@ -449,8 +475,9 @@ test_walk(void)
 	is(json_string_at(a, 4), "r", "its last");
 	ok(!json_string_at(a, 1) && !json_string_at(a, 2), "others are none");
 	ok(!json_string_at(a, 5) && !json_string_at(a, SIZE_MAX), "the end");
-	ok_err(json_get_int("x", json_object_at(a, 3), "q", JSON_REQUIRED, &n,
-	    &err), &err, "its object");
+	ok_err(json_get_int(
+	           "x", json_object_at(a, 3), "q", JSON_REQUIRED, &n, &err),
+	    &err, "its object");
 	is_int(n, 2, "and what is in it");
 	ok(!json_object_at(a, 0) && !json_object_at(a, 5), "others are none");
 	is(json_member_at(doc, 0), "s", "the first name");
@@ -471,8 +498,8 @@ prints(const struct json *doc, enum json_style style, const char *want)
 
 	json_print(doc, style, &b);
 	is(buf_str(&b), want, "printed");
-	ok_err(json_scan("printed", b.data, b.len, &err), &err,
-	    "and it is JSON");
+	ok_err(
+	    json_scan("printed", b.data, b.len, &err), &err, "and it is JSON");
 	buf_release(&b);
 }
 
@@ -501,12 +528,14 @@ test_print(void)
 {
 	struct json *o = make();
 
-	prints(o, JSON_COMPACT, "{\"url\":\"https://a/b\","
+	prints(o, JSON_COMPACT,
+	    "{\"url\":\"https://a/b\","
 	    "\"n\":-9223372036854775808,"
 	    "\"contact\":[\"mailto:a@example.com\",{},[]],"
 	    "\"window\":{\"start\":\"2027-01-20T01:46:31Z\",\"on\":true,"
 	    "\"null\":null}}");
-	prints(o, JSON_TABS, "{\n"
+	prints(o, JSON_TABS,
+	    "{\n"
 	    "\t\"url\": \"https://a/b\",\n"
 	    "\t\"n\": -9223372036854775808,\n"
 	    "\t\"contact\": [\n"
@@ -542,7 +571,8 @@ test_escapes(void)
 	json_add_string(o, "\xc3\xa9", "\xe2\x82\xac\xf0\x9f\x98\x80");
 	json_add_string(o, "lines", "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9x");
 	json_add_string(o, "bad", "a\xff\xc3(\xed\xa0\x80\xe2\x80");
-	prints(o, JSON_COMPACT, "{\"q\\\"\\\\\\n\":\"/\\\"\\\\\\u0008\\u000c"
+	prints(o, JSON_COMPACT,
+	    "{\"q\\\"\\\\\\n\":\"/\\\"\\\\\\u0008\\u000c"
 	    "\\n\\r\\t\\u0001\\u001f\x7f\","
 	    "\"html\":\"\\u003ca\\u0026b\\u003e\","
 	    "\"\xc3\xa9\":\"\xe2\x82\xac\xf0\x9f\x98\x80\","
@@ -581,7 +611,8 @@ test_round(void)
 static void
 test_numbers(void)
 {
-	static const char text[] = "{\"a\":0,\"b\":-1,\"c\":1.0,\"d\":1e400,"
+	static const char text[] =
+	    "{\"a\":0,\"b\":-1,\"c\":1.0,\"d\":1e400,"
 	    "\"e\":18446744073709551615,\"f\":0.10,\"g\":1E5,"
 	    "\"h\":123456789012345678}";
 	struct json *doc = parse(text), *copy = json_copy(doc);

@@ -88,7 +88,9 @@ static const struct {
 	{ "*.192.0.2.1", "last label is a number" },
 	{ "3221225985", "last label is a number" },
 	{ "m\xc3\xbcnchen.de", "U-label" },
-	{ "example\xe3\x80\x82""com", "U-label" },
+	{ "example\xe3\x80\x82"
+	  "com",
+	    "U-label" },
 	{ "a\xff.com", "U-label" },
 };
 
@@ -102,7 +104,7 @@ test_parse(void)
 	for (i = 0; i < N(good); i++) {
 		memset(&id, 0xa5, sizeof(id));
 		if (!ok_err(identifier_parse(good[i].text, &id, &err), &err,
-		    "%s is an identifier", good[i].text))
+		        "%s is an identifier", good[i].text))
 			continue;
 		is(id.value, good[i].value, "its canonical text");
 		ok(id.type == good[i].type && id.wildcard == good[i].wildcard,
@@ -128,8 +130,8 @@ test_lengths(void)
 	struct err err = ERR_INIT;
 	int n;
 
-	n = snprintf(text, sizeof(text), "*.%s.%s.%s.%.61s", L63, L63, L63,
-	    L63);
+	n = snprintf(
+	    text, sizeof(text), "*.%s.%s.%s.%.61s", L63, L63, L63, L63);
 	is_int(n, 255, "a wildcard over the longest name");
 	ok_err(identifier_parse(text, &id, &err), &err, "is taken");
 	is_int((long long)strlen(id.value), 255, "whole");
@@ -147,8 +149,9 @@ test_lengths(void)
 static void
 test_address_bytes(void)
 {
-	static const unsigned char mapped[16] = { [10] = 0xff, [11] = 0xff,
-		[12] = 192, [14] = 2, [15] = 1 };
+	static const unsigned char mapped[16] = {
+		[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1
+	};
 	struct identifier id;
 	struct err err = ERR_INIT;
 
@@ -168,7 +171,8 @@ test_sni(void)
 		{ "*.example.com", "example.com" },
 		{ "192.0.2.1", "1.2.0.192.in-addr.arpa" },
 		{ "127.0.0.1", "1.0.0.127.in-addr.arpa" },
-		{ "::1", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+		{ "::1",
+		    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
 		    "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa" },
 		/* RFC 3596, 2.5 */
 		{ "4321:0:1:2:3:4:567:89ab",

@@ -22,8 +22,7 @@ static const struct {
 	{ "https://acme.example:1", "https", "acme.example", "1", "", false },
 	{ "https://acme.example:65535/", "https", "acme.example", "65535", "/",
 	    false },
-	{ "https://acme.example?a=/b", "https", "acme.example", "", "",
-	    false },
+	{ "https://acme.example?a=/b", "https", "acme.example", "", "", false },
 	{ "https://acme.example/a#b", "https", "acme.example", "", "/a#b",
 	    false },
 	{ "http://[2001:DB8::1]:8080/x", "http", "2001:db8::1", "8080", "/x",
@@ -94,7 +93,7 @@ test_parse(void)
 	for (i = 0; i < N(good); i++) {
 		memset(&u, 0xa5, sizeof(u));
 		if (!ok_err(url_parse("finalize", good[i].text, &u, &err), &err,
-		    "%s is a URL", good[i].text))
+		        "%s is a URL", good[i].text))
 			continue;
 		is(u.text, good[i].text, "text as given");
 		is(u.scheme, good[i].scheme, "scheme");
@@ -137,8 +136,8 @@ test_limits(void)
 	ok_err(url_parse("x", text, &u, &err), &err, "the longest host");
 	text[8 + 255] = 'a';
 	text[8 + 256] = '\0';
-	fails(url_parse("x", text, &u, &err), &err, ERR_DATA, "host",
-	    "one more");
+	fails(
+	    url_parse("x", text, &u, &err), &err, ERR_DATA, "host", "one more");
 }
 
 /* A URL may hold a storage secret; it must not reach a message. */
@@ -146,8 +145,11 @@ static void
 test_secret(void)
 {
 	static const char *const texts[] = {
-		"s3://key:HUSH@host:99999/b", "s3://key:HU/SH@host/b",
-		"s3://key:HUSH@/b", "nonsense:key:HUSH@host", "HUSH@ ",
+		"s3://key:HUSH@host:99999/b",
+		"s3://key:HU/SH@host/b",
+		"s3://key:HUSH@/b",
+		"nonsense:key:HUSH@host",
+		"HUSH@ ",
 	};
 	struct err err = ERR_INIT;
 	struct url u;
@@ -167,9 +169,12 @@ static void
 test_acme(void)
 {
 	static const char *const yes[] = {
-		"https://acme.example/dir?x=1", "https://192.0.2.1:14000/",
-		"http://localhost:4001/directory", "http://[::1]:4001/d",
-		"http://CA.Internal/acme", "http://10.1.2.3/",
+		"https://acme.example/dir?x=1",
+		"https://192.0.2.1:14000/",
+		"http://localhost:4001/directory",
+		"http://[::1]:4001/d",
+		"http://CA.Internal/acme",
+		"http://10.1.2.3/",
 	};
 	static const char *const no[][2] = {
 		{ "http://acme.example/", "not https and" },
@@ -198,23 +203,66 @@ static void
 test_internal(void)
 {
 	static const char *const yes[] = {
-		"localhost", "LOCALHOST", "localhost.", "a.localhost",
-		"printer.local", "a.b.Internal", "nas.home.arpa.",
-		"127.0.0.1", "127.255.255.255", "10.0.0.0", "10.255.255.255",
-		"172.16.0.0", "172.31.255.255", "192.168.0.0",
-		"192.168.255.255", "169.254.0.0", "169.254.255.255", "::1",
-		"fc00::", "fdff:ffff::1", "fe80::1", "febf::1", "FE80::1",
+		"localhost",
+		"LOCALHOST",
+		"localhost.",
+		"a.localhost",
+		"printer.local",
+		"a.b.Internal",
+		"nas.home.arpa.",
+		"127.0.0.1",
+		"127.255.255.255",
+		"10.0.0.0",
+		"10.255.255.255",
+		"172.16.0.0",
+		"172.31.255.255",
+		"192.168.0.0",
+		"192.168.255.255",
+		"169.254.0.0",
+		"169.254.255.255",
+		"::1",
+		"fc00::",
+		"fdff:ffff::1",
+		"fe80::1",
+		"febf::1",
+		"FE80::1",
 		"::ffff:10.0.0.1",
 	};
 	static const char *const no[] = {
-		"", ".", "example.com", "local", "internal", ".local",
-		"notlocalhost", "xlocal", "a.local.example", "home.arpa",
-		"a.arpa", "126.255.255.255", "128.0.0.0", "9.255.255.255",
-		"11.0.0.0", "172.15.255.255", "172.32.0.0", "192.167.255.255",
-		"192.169.0.0", "169.253.255.255", "169.255.0.0", "0.0.0.0",
-		"8.8.8.8", "::", "::2", "fbff::1", "fe00::1", "fe7f::1",
-		"fec0::1", "2001:db8::1", "::ffff:8.8.8.8", "1::1",
-		"10.0.0.1.example", "127.1",
+		"",
+		".",
+		"example.com",
+		"local",
+		"internal",
+		".local",
+		"notlocalhost",
+		"xlocal",
+		"a.local.example",
+		"home.arpa",
+		"a.arpa",
+		"126.255.255.255",
+		"128.0.0.0",
+		"9.255.255.255",
+		"11.0.0.0",
+		"172.15.255.255",
+		"172.32.0.0",
+		"192.167.255.255",
+		"192.169.0.0",
+		"169.253.255.255",
+		"169.255.0.0",
+		"0.0.0.0",
+		"8.8.8.8",
+		"::",
+		"::2",
+		"fbff::1",
+		"fe00::1",
+		"fe7f::1",
+		"fec0::1",
+		"2001:db8::1",
+		"::ffff:8.8.8.8",
+		"1::1",
+		"10.0.0.1.example",
+		"127.1",
 	};
 	size_t i;
 

@@ -44,7 +44,7 @@ load(const char *text, struct err *err)
 {
 	*err = (struct err)ERR_INIT;
 	if (file_write(AT_FDCWD, path, text, strlen(text), 0600, FILE_REPLACE,
-	    err) == -1)
+	        err) == -1)
 		return -1;
 	return load_file(path, err);
 }
@@ -67,7 +67,8 @@ all(void)
 static void
 test_real(void)
 {
-	static const char want[] = "127.0.0.1 api.corp.example.com "
+	static const char want[] =
+	    "127.0.0.1 api.corp.example.com "
 	    "authenticate.corp.example.com ci.corp.example.com "
 	    "docs.corp.example.com game.corp.example.com git.corp.example.com "
 	    "grafana.corp.example.com legacy.corp.example.com "
@@ -96,8 +97,10 @@ test_hosts(void)
 {
 	struct err err;
 
-	ok_err(load("autocert_hosts: [b.test, A.test, b.test, b\xc3\xbc.test]\n",
-	    &err), &err, "hosts as a list");
+	ok_err(
+	    load("autocert_hosts: [b.test, A.test, b.test, b\xc3\xbc.test]\n",
+	        &err),
+	    &err, "hosts as a list");
 	is(all(), "b.test a.test xn--b-eha.test ", "each once");
 	ok_err(load("autocert_hosts: 'b.test, a.test  ::1'\n", &err), &err,
 	    "hosts as words");
@@ -124,13 +127,15 @@ test_entry(void)
 	char *where;
 
 	ok_err(load("autocert_certificates:\n"
-	    "  - names: [www.test, 192.0.2.1]\n"
-	    "    cert_name: Web Server\n"
-	    "    key_type: rsa3072\n"
-	    "    must_staple: true\n"
-	    "    challenge: tls-alpn-01\n"
-	    "    deploy_hook: /usr/local/sbin/reload\n"
-	    "  - names: b.test a.test\n", &err), &err, "an entry with it all");
+	            "  - names: [www.test, 192.0.2.1]\n"
+	            "    cert_name: Web Server\n"
+	            "    key_type: rsa3072\n"
+	            "    must_staple: true\n"
+	            "    challenge: tls-alpn-01\n"
+	            "    deploy_hook: /usr/local/sbin/reload\n"
+	            "  - names: b.test a.test\n",
+	           &err),
+	    &err, "an entry with it all");
 	is(all(), "web_server b.test ", "named as it says, or by its first");
 	if (managed.n != 2)
 		return;
@@ -148,16 +153,18 @@ test_entry(void)
 	c = &managed.v[1];
 	is_int((long long)c->n_names, 2, "names as words");
 	ok(!c->must_staple && !c->deploy_hook && c->key_type == KEY_P256 &&
-	    c->n_challenges == 2, "and nothing else");
+	        c->n_challenges == 2,
+	    "and nothing else");
 
 	ok_err(load("autocert_must_staple: true\n"
-	    "autocert_hosts: h.test\n"
-	    "autocert_certificates:\n"
-	    "  - names: a.test\n"
-	    "  - {names: b.test, must_staple: false}\n", &err), &err,
-	    "autocert_must_staple");
+	            "autocert_hosts: h.test\n"
+	            "autocert_certificates:\n"
+	            "  - names: a.test\n"
+	            "  - {names: b.test, must_staple: false}\n",
+	           &err),
+	    &err, "autocert_must_staple");
 	ok(managed.n == 3 && managed.v[0].must_staple &&
-	    managed.v[1].must_staple && !managed.v[2].must_staple,
+	        managed.v[1].must_staple && !managed.v[2].must_staple,
 	    "holds where an entry says nothing else");
 }
 
@@ -168,16 +175,18 @@ test_same(void)
 	struct err err;
 
 	ok_err(load("routes: [{from: https://a.test}]\n"
-	    "autocert_hosts: [a.test, '2001:db8::1']\n"
-	    "autocert_certificates:\n"
-	    "  - {names: [a.test, b.test], key_type: p384}\n"
-	    "  - {names: c.test, cert_name: 2001-db8--1}\n", &err), &err,
-	    "one name by three ways");
+	            "autocert_hosts: [a.test, '2001:db8::1']\n"
+	            "autocert_certificates:\n"
+	            "  - {names: [a.test, b.test], key_type: p384}\n"
+	            "  - {names: c.test, cert_name: 2001-db8--1}\n",
+	           &err),
+	    &err, "one name by three ways");
 	is(all(), "a.test 2001-db8--1 ", "is one certificate");
 	ok(managed.n == 2 && managed.v[0].n_names == 2 &&
-	    managed.v[0].key_type == KEY_P384, "the entry's");
-	ok(managed.n == 2 && strcmp(managed.v[1].names[0].value,
-	    "c.test") == 0, "also where only the folders are the same");
+	        managed.v[0].key_type == KEY_P384,
+	    "the entry's");
+	ok(managed.n == 2 && strcmp(managed.v[1].names[0].value, "c.test") == 0,
+	    "also where only the folders are the same");
 }
 
 static void
@@ -185,8 +194,7 @@ test_refused(void)
 {
 	static const struct {
 		const char *entry, *why;
-	} rows[] = {
-		{ "a.test", "a map of options is wanted" },
+	} rows[] = { { "a.test", "a map of options is wanted" },
 		{ "{}", "names: there are none" },
 		{ "{names: []}", "names: there are none" },
 		{ "{names: ''}", "names: " },
@@ -202,17 +210,18 @@ test_refused(void)
 		{ "{names: a.test, challenge: dns-01}", "challenge: " },
 		{ "{names: a.test, challenge: ''}", "challenge: " },
 		{ "{names: a.test, deploy_hook: x}", "deploy_hook: x: an abs" },
-		{ "{names: a.test, deploy_hook: [/x]}", "deploy_hook: a single" },
+		{ "{names: a.test, deploy_hook: [/x]}",
+		    "deploy_hook: a single" },
 		{ "{names: a.test, cert_name: ..}", "cert_name: .. cannot" },
-		{ "{names: a.test, cert_name: [x]}", "cert_name: a single" }
-	};
+		{ "{names: a.test, cert_name: [x]}", "cert_name: a single" } };
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *text = xasprintf("autocert_certificates:\n"
-		    "- {names: good.test}\n- %s\n", rows[i].entry);
-		char *want = xasprintf("%s:3: autocert_certificates: %s", path,
-		    rows[i].why);
+		                       "- {names: good.test}\n- %s\n",
+		    rows[i].entry);
+		char *want = xasprintf(
+		    "%s:3: autocert_certificates: %s", path, rows[i].why);
 
 		fails(load(text, &err), &err, ERR_CONFIG, want, "%s",
 		    rows[i].entry);
@@ -263,25 +272,29 @@ test_manual(void)
 {
 	static const char crt[] = DATA "/pki/chain.pem";
 	static const char key[] = DATA "/pki/p256.pem";
-	char *cert = encoded("pki/chain.pem"), *secret = encoded("pki/p256.pem");
+	char *cert = encoded("pki/chain.pem"),
+	     *secret = encoded("pki/p256.pem");
 	char *text;
 	struct err err;
 
 	text = xasprintf("certificate_file: %s\ncertificate_key_file: %s\n"
-	    "certificates:\n- cert: %s\n  key: %s\n- cert: %s\n"
-	    "- {cert: [x], key: y}\n- word\n", crt, key, crt, key, crt);
+	                 "certificates:\n- cert: %s\n  key: %s\n- cert: %s\n"
+	                 "- {cert: [x], key: y}\n- word\n",
+	    crt, key, crt, key, crt);
 	ok_err(load(text, &err), &err, "certificate files");
 	is_int((long long)managed.manual.n, 2, "those with a key are taken");
 	if (managed.manual.n)
 		is(managed.manual.v[0].where, crt, "and where they are");
 	free(text);
-	text = xasprintf("certificate: %s\ncertificate_key: %s\n", cert, secret);
+	text = xasprintf(
+	    "certificate: %s\ncertificate_key: %s\n", cert, secret);
 	ok_err(load(text, &err), &err, "a certificate in base64");
 	is_int((long long)managed.manual.n, 1, "is taken");
 	free(text);
 
 	ok_err(load("certificate: '%%'\ncertificate_key: '%%'\n"
-	    "certificate_file: /none\ncertificate_key_file: /none\n", &err),
+	            "certificate_file: /none\ncertificate_key_file: /none\n",
+	           &err),
 	    &err, "those that are no good");
 	is_int((long long)managed.manual.n, 0, "are passed over");
 
@@ -293,10 +306,12 @@ test_manual(void)
 	unsetenv("CERTIFICATE");
 
 	fails(load("autocert_certificate_dirs: /nonexistent\n", &err), &err,
-	    ERR_CONFIG, "autocert_certificate_dirs: ",
-	    "a folder that is not there");
+	    ERR_CONFIG,
+	    "autocert_certificate_dirs: ", "a folder that is not there");
 	ok_err(load("autocert_certificate_dirs: [" DATA "/pki, " DATA "]\n"
-	    "autocert_order_covered_names: true\n", &err), &err, "folders");
+	            "autocert_order_covered_names: true\n",
+	           &err),
+	    &err, "folders");
 	ok(managed.order_covered, "autocert_order_covered_names");
 	free(secret);
 	free(cert);
@@ -313,7 +328,9 @@ test_environment(void)
 	setenv("POLICY", policy, 1);
 	setenv("AUTHENTICATE_SERVICE_URL", "https://auth.test", 1);
 	ok_err(load("policy: [{from: https://file.test}]\n"
-	    "routes: [{from: https://r.test}]\n", &err), &err, "POLICY");
+	            "routes: [{from: https://r.test}]\n",
+	           &err),
+	    &err, "POLICY");
 	is(all(), "auth.test env.example.com r.test ",
 	    "replaces the file's policy, not its routes");
 	setenv("POLICY", "%%", 1);

@@ -43,7 +43,7 @@ read_text(const char *text, struct buf *out, struct err *err)
 	*err = (struct err)ERR_INIT;
 	buf_clear(out);
 	if (file_write(AT_FDCWD, path, text, strlen(text), 0600, FILE_REPLACE,
-	    err) == -1)
+	        err) == -1)
 		return -1;
 	return read_keys(path, out, err);
 }
@@ -54,25 +54,32 @@ test_keys(void)
 	struct buf out = BUF_INIT;
 	struct err err;
 
-	ok_err(read_text("# Pomerium\n"
-	    "authenticate_service_url: https://authenticate.example.com\n"
-	    "autocert: true\n"
-	    "routes:\n"
-	    "  - from: https://app.example.com\n"
-	    "    to: http://localhost:8080\n"
-	    "    autocert_inner: passed over\n"
-	    "    policy: [{allow: {and: [{autocert: 1}]}}]\n"
-	    "shared_secret: 'x'\n"
-	    "autocert_email: 'Me@Example.com'\n"
-	    "AutoCert_CA: ca.example\n"
-	    "autocert_dir:\n", &out, &err), &err, "a file of Pomerium's");
-	is(buf_str(&out), "3 autocert=true\n"
+	ok_err(
+	    read_text(
+	        "# Pomerium\n"
+	        "authenticate_service_url: https://authenticate.example.com\n"
+	        "autocert: true\n"
+	        "routes:\n"
+	        "  - from: https://app.example.com\n"
+	        "    to: http://localhost:8080\n"
+	        "    autocert_inner: passed over\n"
+	        "    policy: [{allow: {and: [{autocert: 1}]}}]\n"
+	        "shared_secret: 'x'\n"
+	        "autocert_email: 'Me@Example.com'\n"
+	        "AutoCert_CA: ca.example\n"
+	        "autocert_dir:\n",
+	        &out, &err),
+	    &err, "a file of Pomerium's");
+	is(buf_str(&out),
+	    "3 autocert=true\n"
 	    "10 autocert_email=Me@Example.com quoted\n"
 	    "11 autocert_ca=ca.example\n"
-	    "12 autocert_dir=\n", "its autocert keys and their lines");
+	    "12 autocert_dir=\n",
+	    "its autocert keys and their lines");
 
-	ok_err(read_text("base: &base {autocert_x: 1}\n<<: *base\n", &out,
-	    &err), &err, "a merge at the top");
+	ok_err(
+	    read_text("base: &base {autocert_x: 1}\n<<: *base\n", &out, &err),
+	    &err, "a merge at the top");
 	is(buf_str(&out), "1 autocert_x=1\n", "is read like the rest");
 	ok_err(read_text("", &out, &err), &err, "an empty file");
 	is(buf_str(&out), "", "says nothing");
@@ -95,8 +102,8 @@ test_refused(void)
 	    "/c.yaml:1: not a map", "a list at the top");
 	fails(read_text("autocert", &out, &err), &err, ERR_CONFIG,
 	    "/c.yaml:1: not a map", "a word at the top");
-	fails(read_text("a: [\n", &out, &err), &err, ERR_CONFIG, "/c.yaml:",
-	    "no YAML");
+	fails(read_text("a: [\n", &out, &err), &err, ERR_CONFIG,
+	    "/c.yaml:", "no YAML");
 	buf_release(&out);
 }
 
@@ -108,22 +115,24 @@ test_files(void)
 	struct err err = ERR_INIT;
 	char *fifo = xasprintf("%s/fifo", tap_tmpdir());
 
-	fails(read_keys("no/such/file.yaml", &out, &err), &err,
-	    ERR_ABSENT, "no/such/file.yaml", "no file");
-	fails(read_keys(tap_tmpdir(), &out, &err), &err, ERR_CONFIG,
-	    NULL, "a folder");
+	fails(read_keys("no/such/file.yaml", &out, &err), &err, ERR_ABSENT,
+	    "no/such/file.yaml", "no file");
+	fails(read_keys(tap_tmpdir(), &out, &err), &err, ERR_CONFIG, NULL,
+	    "a folder");
 	if (mkfifo(fifo, 0600) == -1)
 		skip("mkfifo", "a FIFO");
 	else
-		fails(read_keys(fifo, &out, &err), &err, ERR_CONFIG,
-		    NULL, "a FIFO does not block");
+		fails(read_keys(fifo, &out, &err), &err, ERR_CONFIG, NULL,
+		    "a FIFO does not block");
 	memset(big, '#', 1024 * 1024 + 1);
 	ok_err(file_write(AT_FDCWD, path, big, 1024 * 1024 + 1, 0600,
-	    FILE_REPLACE, &err), &err, "1 MiB and a byte");
-	fails(read_keys(path, &out, &err), &err, ERR_CONFIG,
-	    "c.yaml", "is too much");
-	ok_err(file_write(AT_FDCWD, path, big, 1024 * 1024, 0600,
-	    FILE_REPLACE, &err), &err, "1 MiB");
+	           FILE_REPLACE, &err),
+	    &err, "1 MiB and a byte");
+	fails(read_keys(path, &out, &err), &err, ERR_CONFIG, "c.yaml",
+	    "is too much");
+	ok_err(file_write(
+	           AT_FDCWD, path, big, 1024 * 1024, 0600, FILE_REPLACE, &err),
+	    &err, "1 MiB");
 	ok_err(read_keys(path, &out, &err), &err, "is not");
 	buf_release(&out);
 	free(fifo);
@@ -153,11 +162,13 @@ test_hosts(void)
 	    "  - {to: https://nowhere.example.com}\n"
 	    "  - {from: https://a_b.example.com}\n"
 	    "  - {from: 'https://'}\n";
-	static const char want[] = "2001:db8::1 app.example.com "
+	static const char want[] =
+	    "2001:db8::1 app.example.com "
 	    "authenticate.example.com policy.example.com proxy.example.com "
 	    "udp.example.com xn--b-eha.example.com ";
 	/* base64 of "- from: https://env.example.com" */
-	static const char policy[] = "LSBmcm9tOiBodHRwczovL2Vudi5leGFtcGxlLmNvbQ==";
+	static const char policy[] =
+	    "LSBmcm9tOiBodHRwczovL2Vudi5leGFtcGxlLmNvbQ==";
 	struct strings out = { .v = NULL };
 	struct buf joined = BUF_INIT;
 	struct err err = ERR_INIT;
@@ -172,10 +183,12 @@ test_hosts(void)
 		buf_printf(&joined, "%s ", out.v[i]);
 	is(buf_str(&joined), want, "are Pomerium's");
 	strings_release(&out);
-	ok_err(pomerium_hosts("c.yaml", root, policy, "https://auth.test", &out,
-	    &err), &err, "POLICY and AUTHENTICATE_SERVICE_URL");
+	ok_err(pomerium_hosts(
+	           "c.yaml", root, policy, "https://auth.test", &out, &err),
+	    &err, "POLICY and AUTHENTICATE_SERVICE_URL");
 	ok(strings_have(&out, "env.example.com") &&
-	    !strings_have(&out, "policy.example.com"), "replace the file's");
+	        !strings_have(&out, "policy.example.com"),
+	    "replace the file's");
 	ok(strings_have(&out, "auth.test"), "both of them");
 	strings_release(&out);
 	fails(pomerium_hosts("c.yaml", root, "%%%", NULL, &out, &err), &err,

@@ -48,14 +48,12 @@ static struct err err;
 static void
 begin(void)
 {
-	static const char *const names[] = {
-		"AUTOCERT", "AUTOCERT_CA", "AUTOCERT_EMAIL",
-		"AUTOCERT_USE_STAGING", "AUTOCERT_EAB_KEY_ID",
+	static const char *const names[] = { "AUTOCERT", "AUTOCERT_CA",
+		"AUTOCERT_EMAIL", "AUTOCERT_USE_STAGING", "AUTOCERT_EAB_KEY_ID",
 		"AUTOCERT_EAB_MAC_KEY", "AUTOCERT_MUST_STAPLE", "AUTOCERT_DIR",
 		"AUTOCERT_TRUSTED_CA", "AUTOCERT_TRUSTED_CA_FILE",
 		"AUTOCERT_TRUSTED_CA_ONLY", "AUTOCERT_CONFIG",
-		"CREDENTIALS_DIRECTORY", "XDG_DATA_HOME"
-	};
+		"CREDENTIALS_DIRECTORY", "XDG_DATA_HOME" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unsetenv(names[i]);
@@ -73,7 +71,7 @@ put(const char *path, const char *text)
 	struct err why = ERR_INIT;
 
 	if (file_write(AT_FDCWD, path, text, strlen(text), 0600, FILE_REPLACE,
-	    &why) == -1)
+	        &why) == -1)
 		diag("%s", why.text);
 }
 
@@ -126,7 +124,8 @@ test_defaults(void)
 	begin();
 	ok_err(load(), &err, "nothing set");
 	ok(!s.autocert && !s.use_staging && !s.must_staple &&
-	    !s.trusted_ca_only, "switches are off");
+	        !s.trusted_ca_only,
+	    "switches are off");
 	is(s.ca, production, "Let's Encrypt");
 	is(s.email, "", "no e-mail");
 	ok(s.eab_key_id == NULL && s.eab_mac.len == 0, "no EAB");
@@ -158,14 +157,14 @@ test_file(void)
 {
 	begin();
 	file("autocert: true\n"
-	    "autocert_ca: https://ca.example/dir\n"
-	    "autocert_email: ' Me@Example.COM '\n"
-	    "autocert_use_staging: on\n"
-	    "autocert_eab_key_id: 0123\n"
-	    "autocert_eab_mac_key: c2VjcmV0\n"
-	    "autocert_must_staple: Yes\n"
-	    "autocert_dir: /srv/certs\n"
-	    "routes: [{from: https://a.example, autocert_x: 1}]\n");
+	     "autocert_ca: https://ca.example/dir\n"
+	     "autocert_email: ' Me@Example.COM '\n"
+	     "autocert_use_staging: on\n"
+	     "autocert_eab_key_id: 0123\n"
+	     "autocert_eab_mac_key: c2VjcmV0\n"
+	     "autocert_must_staple: Yes\n"
+	     "autocert_dir: /srv/certs\n"
+	     "routes: [{from: https://a.example, autocert_x: 1}]\n");
 	ok_err(load(), &err, "all keys from a file");
 	ok(s.autocert && s.use_staging && s.must_staple, "switches");
 	is(s.ca, "https://ca.example/dir", "the CA beats staging");
@@ -230,21 +229,18 @@ test_booleans(void)
 	/* Go's strconv.ParseBool for variables; YAML 1.1 and that for files. */
 	static const struct {
 		const char *word;
-		int environment, file;	/* 1, 0, or -1 for an error */
-	} rows[] = {
-		{ "1", 1, 1 }, { "t", 1, 1 }, { "T", 1, 1 },
+		int environment, file; /* 1, 0, or -1 for an error */
+	} rows[] = { { "1", 1, 1 }, { "t", 1, 1 }, { "T", 1, 1 },
 		{ "true", 1, 1 }, { "TRUE", 1, 1 }, { "True", 1, 1 },
-		{ "0", 0, 0 }, { "f", 0, 0 }, { "F", 0, 0 },
-		{ "false", 0, 0 }, { "FALSE", 0, 0 }, { "False", 0, 0 },
-		{ "yes", -1, 1 }, { "Yes", -1, 1 }, { "YES", -1, 1 },
-		{ "on", -1, 1 }, { "On", -1, 1 }, { "ON", -1, 1 },
-		{ "no", -1, 0 }, { "No", -1, 0 }, { "NO", -1, 0 },
-		{ "off", -1, 0 }, { "Off", -1, 0 }, { "OFF", -1, 0 },
-		{ "tRUE", -1, -1 }, { "y", -1, -1 }, { "n", -1, -1 },
-		{ "2", -1, -1 }, { " 1", -1, 1 }, { "enabled", -1, -1 },
-		{ "", 0, 0 }, { "'yes'", -1, -1 }, { "'true'", -1, 1 },
-		{ "'1'", -1, 1 }
-	};
+		{ "0", 0, 0 }, { "f", 0, 0 }, { "F", 0, 0 }, { "false", 0, 0 },
+		{ "FALSE", 0, 0 }, { "False", 0, 0 }, { "yes", -1, 1 },
+		{ "Yes", -1, 1 }, { "YES", -1, 1 }, { "on", -1, 1 },
+		{ "On", -1, 1 }, { "ON", -1, 1 }, { "no", -1, 0 },
+		{ "No", -1, 0 }, { "NO", -1, 0 }, { "off", -1, 0 },
+		{ "Off", -1, 0 }, { "OFF", -1, 0 }, { "tRUE", -1, -1 },
+		{ "y", -1, -1 }, { "n", -1, -1 }, { "2", -1, -1 },
+		{ " 1", -1, 1 }, { "enabled", -1, -1 }, { "", 0, 0 },
+		{ "'yes'", -1, -1 }, { "'true'", -1, 1 }, { "'1'", -1, 1 } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *yaml = xasprintf("x: 1\nautocert: %s\n", rows[i].word);
@@ -270,7 +266,7 @@ test_precedence(void)
 {
 	begin();
 	file("autocert_email: file@x\nautocert_must_staple: true\n"
-	    "autocert_dir: /file\nautocert_use_staging: yes\n");
+	     "autocert_dir: /file\nautocert_use_staging: yes\n");
 	setenv("AUTOCERT_EMAIL", "env@x", 1);
 	setenv("AUTOCERT_MUST_STAPLE", "false", 1);
 	setenv("AUTOCERT_DIR", "/env", 1);
@@ -314,9 +310,8 @@ test_precedence(void)
 static void
 test_flags(void)
 {
-	static const char *const switches[] = {
-		"staging", "must-staple", "trusted-ca-only"
-	};
+	static const char *const switches[] = { "staging", "must-staple",
+		"trusted-ca-only" };
 	size_t n;
 	const struct option *options = settings_options(&n);
 	bool sound = true;
@@ -328,18 +323,19 @@ test_flags(void)
 	flag("dir", "/flag");
 	ok_err(load(), &err, "flags");
 	ok(s.must_staple && strcmp(s.ca, staging) == 0 &&
-	    strcmp(s.dir, "/flag") == 0, "are taken");
+	        strcmp(s.dir, "/flag") == 0,
+	    "are taken");
 	for (size_t i = 0; i < n; i++) {
 		bool is_switch = false;
 
 		for (size_t j = 0; j < 3; j++)
-			is_switch |=
-			    strcmp(options[i].name, switches[j]) == 0 ||
+			is_switch |= strcmp(options[i].name, switches[j]) ==
+			        0 ||
 			    (strncmp(options[i].name, "no-", 3) == 0 &&
-			    strcmp(options[i].name + 3, switches[j]) == 0);
+			        strcmp(options[i].name + 3, switches[j]) == 0);
 		sound = sound && options[i].val >= SETTINGS_OPT &&
 		    options[i].has_arg ==
-		    (is_switch ? no_argument : required_argument);
+		        (is_switch ? no_argument : required_argument);
 	}
 	ok(sound, "only switches have no argument");
 	ok(flag("eab-mac-key", "x") == -1 && flag("autocert", NULL) == -1,
@@ -353,21 +349,19 @@ test_flags(void)
 static void
 test_ca(void)
 {
-	static const char *const good[] = {
-		"https://ca.example/dir", "http://localhost:14000/dir",
-		"http://ca.internal/acme", "http://10.0.0.1/dir",
-		"http://[::1]:14000/dir", "https://ca.example:8443"
-	};
-	static const char *const bad[] = {
-		"http://ca.example/dir", "ftp://ca.example/dir", "://x",
-		"https://", "https://user:pw@ca.example/", "https://a b/",
+	static const char *const good[] = { "https://ca.example/dir",
+		"http://localhost:14000/dir", "http://ca.internal/acme",
+		"http://10.0.0.1/dir", "http://[::1]:14000/dir",
+		"https://ca.example:8443" };
+	static const char *const bad[] = { "http://ca.example/dir",
+		"ftp://ca.example/dir", "://x", "https://",
+		"https://user:pw@ca.example/", "https://a b/",
 		"http://localhost.example.com/", "file:///etc/passwd",
-		"ca.example/a b"
-	};
+		"ca.example/a b" };
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		ok_err(load_variable("AUTOCERT_CA", good[i]), &err, "%s",
-		    good[i]);
+		ok_err(
+		    load_variable("AUTOCERT_CA", good[i]), &err, "%s", good[i]);
 		is(s.ca, good[i], "is taken as it is");
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -378,13 +372,11 @@ test_ca(void)
 static void
 test_controls(void)
 {
-	static const char *const names[] = {
-		"AUTOCERT_CA", "AUTOCERT_EMAIL", "AUTOCERT_EAB_KEY_ID",
-		"AUTOCERT_DIR", "AUTOCERT_TRUSTED_CA_FILE"
-	};
-	static const char *const values[] = {
-		"a\nb", "a\rb", "a\tb", "a\x1b[1m", "a\x7f", "a\xc2\x9b"
-	};
+	static const char *const names[] = { "AUTOCERT_CA", "AUTOCERT_EMAIL",
+		"AUTOCERT_EAB_KEY_ID", "AUTOCERT_DIR",
+		"AUTOCERT_TRUSTED_CA_FILE" };
+	static const char *const values[] = { "a\nb", "a\rb", "a\tb",
+		"a\x1b[1m", "a\x7f", "a\xc2\x9b" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++)
@@ -419,19 +411,17 @@ test_eab_pair(void)
 static void
 test_eab_mac(void)
 {
-	static const char *const bad[] = {
-		"c2VjcmV0MQ==", "ab+/", "c2Vj cmV0", "c2VjcmV0\n", "a", "!",
-		"c2VjcmV0="
-	};
+	static const char *const bad[] = { "c2VjcmV0MQ==", "ab+/", "c2Vj cmV0",
+		"c2VjcmV0\n", "a", "!", "c2VjcmV0=" };
 	static const char key[] = "-_-_c2VjcmV0";
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		begin();
 		flag("eab-key-id", "kid");
 		setenv("AUTOCERT_EAB_MAC_KEY", bad[i], 1);
-		fails(load(), &err, ERR_CONFIG, i == 3 ?
-		    "autocert_eab_mac_key: a line break" :
-		    "environment: decoding base64-urlencoded MAC Key",
+		fails(load(), &err, ERR_CONFIG,
+		    i == 3 ? "autocert_eab_mac_key: a line break" :
+		             "environment: decoding base64-urlencoded MAC Key",
 		    "no base64url (%zu)", i);
 		ok(strstr(err.text, bad[i]) == NULL || i == 4 || i == 5,
 		    "and it is not told");
@@ -444,7 +434,10 @@ test_eab_mac(void)
 	setenv("AUTOCERT_EAB_MAC_KEY", key, 1);
 	ok_err(load(), &err, "base64url without padding");
 	ok(s.eab_mac.len == 9 &&
-	    memcmp(s.eab_mac.data, "\xfb\xff\xbf" "secret", 9) == 0,
+	        memcmp(s.eab_mac.data,
+	            "\xfb\xff\xbf"
+	            "secret",
+	            9) == 0,
 	    "is decoded");
 }
 
@@ -474,9 +467,8 @@ test_eab_variable(void)
 static void
 test_eab_file(void)
 {
-	static const char *const texts[] = {
-		"c2VjcmV0", "c2VjcmV0\n", "c2VjcmV0\r\n"
-	};
+	static const char *const texts[] = { "c2VjcmV0", "c2VjcmV0\n",
+		"c2VjcmV0\r\n" };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		begin();
@@ -491,8 +483,10 @@ test_eab_file(void)
 	put(secret, "c2VjcmV0\n\n");
 	flag("eab-key-id", "kid");
 	flag("eab-mac-key-file", secret);
-	fails(load(), &err, ERR_CONFIG, "command line: autocert_eab_mac_key: "
-	    "a line break", "but with one only");
+	fails(load(), &err, ERR_CONFIG,
+	    "command line: autocert_eab_mac_key: "
+	    "a line break",
+	    "but with one only");
 	begin();
 	put(secret, "YQ==\n");
 	flag("eab-key-id", "kid");
@@ -509,8 +503,9 @@ test_eab_file(void)
 	fails(flag("eab-mac-key-file", secret), &err, ERR_PERMISSION, NULL,
 	    "a file that others can read");
 	chmod(secret, 0600);
-	ok_err(file_write(AT_FDCWD, secret, "c2Vj\0cmV0", 9, 0600,
-	    FILE_REPLACE, &err), &err, "a NUL");
+	ok_err(file_write(
+	           AT_FDCWD, secret, "c2Vj\0cmV0", 9, 0600, FILE_REPLACE, &err),
+	    &err, "a NUL");
 	fails(flag("eab-mac-key-file", secret), &err, ERR_DATA, "a NUL",
 	    "does not cut the key short");
 }
@@ -612,14 +607,16 @@ test_trusted_file(void)
 	file("x: 1\nautocert_trusted_ca: Zm9v\n");
 	fails(load(), &err, ERR_CONFIG,
 	    "providing both Autocert Trusted CA and Trusted CA File is not "
-	    "supported", "both forms, wherever they come from");
+	    "supported",
+	    "both forms, wherever they come from");
 	begin();
 	fails(flag("trusted-ca-file", ""), &err, ERR_CONFIG,
 	    "autocert_trusted_ca_file: empty", "--trusted-ca-file \"$UNSET\"");
 	begin();
 	fails(flag("trusted-ca", ""), &err, ERR_CONFIG,
 	    "autocert_trusted_ca: empty", "--trusted-ca \"$UNSET\"");
-	put(path, "-----BEGIN CERTIFICATE-----\n"
+	put(path,
+	    "-----BEGIN CERTIFICATE-----\n"
 	    "AAAA\n-----END CERTIFICATE-----\n");
 	fails(load_variable("AUTOCERT_TRUSTED_CA_FILE", path), &err, ERR_CONFIG,
 	    "bad trusted certificate (bundle) file", "rubbish");
@@ -627,8 +624,7 @@ test_trusted_file(void)
 	fails(load_variable("AUTOCERT_TRUSTED_CA_FILE", path), &err, ERR_CONFIG,
 	    "bad trusted certificate (bundle) file", "an empty file");
 	fails(load_variable("AUTOCERT_TRUSTED_CA_FILE", "no/such"), &err,
-	    ERR_CONFIG,
-	    "environment: bad trusted certificate (bundle) file: ",
+	    ERR_CONFIG, "environment: bad trusted certificate (bundle) file: ",
 	    "no file is a bad configuration");
 	free(path);
 }
@@ -668,12 +664,13 @@ test_print(void)
 
 	begin();
 	file("autocert: yes\nautocert_eab_key_id: kid\n"
-	    "autocert_eab_mac_key: c2VjcmV0\n");
+	     "autocert_eab_mac_key: c2VjcmV0\n");
 	setenv("AUTOCERT_EMAIL", "Me@x", 1);
 	flag("staging", NULL);
 	ok_err(load(), &err, "settings from everywhere");
 	settings_print(&s, &out);
-	want = xasprintf("autocert\ttrue\tfile %s:1\n"
+	want = xasprintf(
+	    "autocert\ttrue\tfile %s:1\n"
 	    "autocert_ca\t%s\tdefault\n"
 	    "autocert_email\tme@x\tenvironment\n"
 	    "autocert_use_staging\ttrue\tflag\n"
@@ -697,7 +694,8 @@ test_print(void)
 	buf_clear(&out);
 	settings_print_json(&s, &out);
 	ok(strstr(buf_str(&out), "c2VjcmV0") == NULL &&
-	    strstr(buf_str(&out), "secret") == NULL, "JSON without secrets");
+	        strstr(buf_str(&out), "secret") == NULL,
+	    "JSON without secrets");
 	doc = json_parse("settings", out.data, out.len, &err);
 	ok_err(doc == NULL ? -1 : 0, &err, "is JSON");
 	json_get_object("settings", doc, "autocert", JSON_REQUIRED, &o, &err);
@@ -705,8 +703,8 @@ test_print(void)
 	json_get_string("autocert", o, "file", JSON_REQUIRED, &text, &err);
 	ok(on, "a switch is a boolean");
 	is(text, config, "with its file");
-	json_get_object("settings", doc, "autocert_ca", JSON_REQUIRED, &o,
-	    &err);
+	json_get_object(
+	    "settings", doc, "autocert_ca", JSON_REQUIRED, &o, &err);
 	json_get_string("ca", o, "origin", JSON_REQUIRED, &text, &err);
 	is(text, "default", "and its origin");
 	json_free(doc);
@@ -764,10 +762,8 @@ test_responder_fd(void)
 static void
 test_number(void)
 {
-	static const char *const bad[] = {
-		"", " 1", "1 ", "+1", "-1", "0x10", "1e3", "9",
-		"61", "99999999999999999999999"
-	};
+	static const char *const bad[] = { "", " 1", "1 ", "+1", "-1", "0x10",
+		"1e3", "9", "61", "99999999999999999999999" };
 	long n = 0;
 
 	ok(settings_number("10", 10, 60, &n) == 0 && n == 10, "the least");

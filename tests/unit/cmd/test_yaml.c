@@ -76,10 +76,9 @@ text_at(const struct yaml *root, const char *path)
 static void
 test_empty(void)
 {
-	static const char *const texts[] = {
-		"", "\n", "# only a word\n", "---\n", "--- ~\n", "null\n",
-		"\xef\xbb\xbf", "{}", "---\n...\n"
-	};
+	static const char *const texts[] = { "", "\n", "# only a word\n",
+		"---\n", "--- ~\n", "null\n", "\xef\xbb\xbf", "{}",
+		"---\n...\n" };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct yaml *root = good(texts[i]);
@@ -102,13 +101,13 @@ static void
 test_tree(void)
 {
 	struct yaml *root = good("a: 1\n"
-	    "b:\n"
-	    "  - x\n"
-	    "  - {y: 'two words', z: [q]}\n"
-	    "c: |\n"
-	    "  line one\n"
-	    "  line two\n"
-	    "\"d\": \"\\u00e9\"\n");
+	                         "b:\n"
+	                         "  - x\n"
+	                         "  - {y: 'two words', z: [q]}\n"
+	                         "c: |\n"
+	                         "  line one\n"
+	                         "  line two\n"
+	                         "\"d\": \"\\u00e9\"\n");
 
 	is_int((long long)root->n, 4, "four keys");
 	is(text_at(root, "a"), "1", "scalar");
@@ -155,24 +154,21 @@ test_words(void)
 		const char *text;
 		int rc;
 		bool value;
-	} rows[] = {
-		{ "true", 0, true }, { "True", 0, true }, { "TRUE", 0, true },
-		{ "yes", 0, true }, { "Yes", 0, true }, { "YES", 0, true },
-		{ "on", 0, true }, { "On", 0, true }, { "ON", 0, true },
-		{ "false", 0, false }, { "False", 0, false },
+	} rows[] = { { "true", 0, true }, { "True", 0, true },
+		{ "TRUE", 0, true }, { "yes", 0, true }, { "Yes", 0, true },
+		{ "YES", 0, true }, { "on", 0, true }, { "On", 0, true },
+		{ "ON", 0, true }, { "false", 0, false }, { "False", 0, false },
 		{ "FALSE", 0, false }, { "no", 0, false }, { "No", 0, false },
 		{ "NO", 0, false }, { "off", 0, false }, { "Off", 0, false },
-		{ "OFF", 0, false },
-		{ "tRUE", -1, false }, { "oN", -1, false }, { "y", -1, false },
-		{ "n", -1, false }, { "1", -1, false }, { "t", -1, false },
-		{ "''", -1, false }, { "'true'", -1, false },
-		{ "\"yes\"", -1, false }, { "[true]", -1, false },
-		{ "truex", -1, false }, { "~", -1, false }
-	};
+		{ "OFF", 0, false }, { "tRUE", -1, false }, { "oN", -1, false },
+		{ "y", -1, false }, { "n", -1, false }, { "1", -1, false },
+		{ "t", -1, false }, { "''", -1, false },
+		{ "'true'", -1, false }, { "\"yes\"", -1, false },
+		{ "[true]", -1, false }, { "truex", -1, false },
+		{ "~", -1, false } };
 	static const char *const null[] = { "", "~", "null", "Null", "NULL" };
-	static const char *const some[] = {
-		"''", "'~'", "nULL", "nil", "none", "[]", "{}", "\"null\""
-	};
+	static const char *const some[] = { "''", "'~'", "nULL", "nil", "none",
+		"[]", "{}", "\"null\"" };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *text = xasprintf("k: %s\n", rows[i].text);
@@ -181,7 +177,7 @@ test_words(void)
 		int rc = yaml_bool(yaml_get(root, "k"), &value);
 
 		ok(rc == rows[i].rc &&
-		    value == (rc == 0 ? rows[i].value : !rows[i].value),
+		        value == (rc == 0 ? rows[i].value : !rows[i].value),
 		    "boolean: %s", rows[i].text);
 		yaml_tree_free(root);
 		free(text);
@@ -232,11 +228,11 @@ static void
 test_merge(void)
 {
 	struct yaml *root = good("base: &b {x: 1, y: 2}\n"
-	    "more: &m {y: 3, z: 4}\n"
-	    "one:\n  <<: *b\n  y: own\n"
-	    "two:\n  y: own\n  <<: [*m, *b]\n"
-	    "three: {<<: {q: r}}\n"
-	    "four: {'<<': text}\n");
+	                         "more: &m {y: 3, z: 4}\n"
+	                         "one:\n  <<: *b\n  y: own\n"
+	                         "two:\n  y: own\n  <<: [*m, *b]\n"
+	                         "three: {<<: {q: r}}\n"
+	                         "four: {'<<': text}\n");
 
 	is(text_at(root, "one/x"), "1", "merged");
 	is(text_at(root, "one/y"), "own", "own key wins");
@@ -250,16 +246,16 @@ test_merge(void)
 	yaml_tree_free(root);
 
 	root = good("a: &a {k: first}\nb: &b {k: second}\nc: {<<: [*a, *b]}\n"
-	    "d: &d {<<: *a, l: 1}\ne: {<<: *d}\n");
+	            "d: &d {<<: *a, l: 1}\ne: {<<: *d}\n");
 	is(text_at(root, "c/k"), "first", "the earlier one in a list wins");
 	is(text_at(root, "e/k"), "first", "a merge of a merge");
 	yaml_tree_free(root);
 
 	root = good("z: 1\na: 2\n<<: {y: 3, b: 4}\nm: 5\n");
 	ok(root->n == 5 && strcmp(root->keys[0]->text, "z") == 0 &&
-	    strcmp(root->keys[1]->text, "a") == 0 &&
-	    strcmp(root->keys[2]->text, "m") == 0 &&
-	    strcmp(root->keys[3]->text, "y") == 0,
+	        strcmp(root->keys[1]->text, "a") == 0 &&
+	        strcmp(root->keys[2]->text, "m") == 0 &&
+	        strcmp(root->keys[3]->text, "y") == 0,
 	    "keys stay in order, merged ones behind");
 	yaml_tree_free(root);
 
@@ -340,10 +336,12 @@ test_depth(void)
 	bad(buf_str(&b), "nested deeper", "200,000 maps");
 	repeat(&b, "", "- ", 200000, "a");
 	bad(buf_str(&b), "nested deeper", "200,000 levels of a block");
-	repeat(&b, "a: &a ", "[", 40, "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+	repeat(&b, "a: &a ", "[", 40,
+	    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
 	    "\nb: [[[[[[[[[[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]]]]]]]]]\n");
 	yaml_tree_free(good(buf_str(&b)));
-	repeat(&b, "a: &a ", "[", 40, "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+	repeat(&b, "a: &a ", "[", 40,
+	    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
 	    "\nb: [[[[[[[[[[[[[[[[[[[[[[[[*a]]]]]]]]]]]]]]]]]]]]]]]]\n");
 	bad(buf_str(&b), "f.yaml:2: nested deeper than 64 levels",
 	    "levels by an alias count");
@@ -384,8 +382,7 @@ test_caps(void)
 	repeat(&b, "a: '", "\n%", 16, "'\n");
 	yaml_tree_free(good(buf_str(&b)));
 	repeat(&b, "", "%TAG ! x\n", 17, "---\n");
-	bad(buf_str(&b), "f.yaml:17: more than 16 directives",
-	    "17 directives");
+	bad(buf_str(&b), "f.yaml:17: more than 16 directives", "17 directives");
 
 	repeat(&b, "a: ", "x", 1024 * 1024 - 4, "\n");
 	root = good(buf_str(&b));

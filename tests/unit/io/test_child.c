@@ -34,7 +34,7 @@ run(char *const argv[], int keep_fd, struct err *err)
 
 	if (child_start(argv, keep_fd, &c, err) == -1)
 		return -1;
-	p = (struct pollfd){ .fd = c.fd, .events = POLLIN };
+	p = (struct pollfd) { .fd = c.fd, .events = POLLIN };
 	if (poll(&p, 1, 30 * 1000) != 1)
 		kill(c.pid, SIGKILL);
 	return child_wait(&c);
@@ -84,7 +84,7 @@ write_file(const char *path, const char *text, mode_t mode)
 	struct err err = ERR_INIT;
 
 	if (file_write(AT_FDCWD, path, text, strlen(text), mode, FILE_REPLACE,
-	    &err) == -1)
+	        &err) == -1)
 		diag("%s", err.text);
 }
 
@@ -102,7 +102,7 @@ test_arguments(void)
 {
 	char sh[] = "sh", dash_c[] = "-c";
 	char script[] = "test $# = 3 && test \"$1\" = 'a  b' && "
-			"test \"$2\" = '$(exit 9)' && test \"$3\" = ''";
+	                "test \"$2\" = '$(exit 9)' && test \"$3\" = ''";
 	char zero[] = "zero", one[] = "a  b", two[] = "$(exit 9)", three[] = "";
 	char *argv[] = { sh, dash_c, script, zero, one, two, three, NULL };
 	struct err err = ERR_INIT;
@@ -122,8 +122,8 @@ test_missing(void)
 	struct err err = ERR_INIT;
 
 	is_refused(by_name, ERR_ABSENT, name, "a name that PATH does not have");
-	is_refused(by_path, ERR_ABSENT, "no such program",
-	    "a path that is not there");
+	is_refused(
+	    by_path, ERR_ABSENT, "no such program", "a path that is not there");
 	is_refused(in_file, ERR_ABSENT, NULL, "a path through a file");
 	is_refused(nameless, ERR_ABSENT, NULL, "no name");
 	fails(run(none, -1, &err), &err, ERR_SOFTWARE, NULL, "no argv[0]");
@@ -140,8 +140,8 @@ test_not_executable(void)
 	struct err err = ERR_INIT;
 
 	write_file(script, "#!/bin/sh\nexit 3\n", 0600);
-	is_refused(argv, ERR_PERMISSION, "cannot be run",
-	    "a file without the x bit");
+	is_refused(
+	    argv, ERR_PERMISSION, "cannot be run", "a file without the x bit");
 	write_file(script, "#!/bin/sh\nexit 3\n", 0700);
 	is_int(run(argv, -1, &err), 3, "the same with it");
 	write_file(script, "exit 4\n", 0700);
@@ -245,7 +245,8 @@ test_forwarding(void)
 
 	/* A standard input on which nothing ever comes. */
 	ok(in != -1 && pipe2(ends, O_CLOEXEC) == 0 &&
-	    dup2(ends[0], STDIN_FILENO) == STDIN_FILENO, "an empty input");
+	        dup2(ends[0], STDIN_FILENO) == STDIN_FILENO,
+	    "an empty input");
 	if (ok_err(child_start(argv, -1, &c, &err), &err, "a program waits")) {
 		p.fd = c.fd;
 		is_int(poll(&p, 1, 0), 0, "not readable while it runs");
@@ -309,7 +310,8 @@ test_own_signals(void)
 	int ends[2] = { -1, -1 }, in = dup(STDIN_FILENO), got = 0, i;
 
 	ok(in != -1 && pipe2(ends, O_CLOEXEC) == 0 &&
-	    dup2(ends[0], STDIN_FILENO) == STDIN_FILENO, "an empty input");
+	        dup2(ends[0], STDIN_FILENO) == STDIN_FILENO,
+	    "an empty input");
 	if (ok_err(child_start(argv, -1, &c, &err), &err, "a program waits")) {
 		sigemptyset(&term);
 		sigaddset(&term, SIGTERM);
@@ -348,7 +350,7 @@ test_background(void)
 	script = xasprintf("cat <&%d & exit 4", kept);
 	argv[2] = script;
 	if (ok_err(child_start(argv, kept, &c, &err), &err,
-	    "a program that leaves another one behind")) {
+	        "a program that leaves another one behind")) {
 		p.fd = c.fd;
 		is_int(poll(&p, 1, 30 * 1000), 1, "its end is seen");
 		is_int(child_wait(&c), 4, "and its status");
@@ -356,7 +358,7 @@ test_background(void)
 	free(script);
 	close(kept);
 	close(ends[0]);
-	close(ends[1]);		/* ends the other one */
+	close(ends[1]); /* ends the other one */
 }
 
 /* From here on pidfd_open() fails with this errno. */
@@ -370,13 +372,12 @@ deny_pidfd(unsigned int number)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | number),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {
-		.len = sizeof(code) / sizeof(code[0]), .filter = code };
+	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]),
+		.filter = code };
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
-	    syscall(SYS_pidfd_open, getpid(), 0) == -1 &&
-	    errno == (int)number;
+	    syscall(SYS_pidfd_open, getpid(), 0) == -1 && errno == (int)number;
 }
 
 static void
@@ -414,6 +415,6 @@ main(void)
 	test_own_signals();
 	test_background();
 	test_unwatched();
-	test_without_pidfd();	/* last: there is no way back */
+	test_without_pidfd(); /* last: there is no way back */
 	return done();
 }

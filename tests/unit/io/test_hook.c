@@ -29,12 +29,12 @@
 #include "tap.h"
 
 enum {
-	LONG_MS = 30 * 1000,	/* for a hook that is to end by itself */
-	SHORT_MS = 1000,	/* for one that is not */
-	KEPT = 16 * 1024	/* bytes of output, if nothing else is said */
+	LONG_MS = 30 * 1000, /* for a hook that is to end by itself */
+	SHORT_MS = 1000,     /* for one that is not */
+	KEPT = 16 * 1024     /* bytes of output, if nothing else is said */
 };
 
-static char base[PATH_MAX];	/* absolute, fit for hooks */
+static char base[PATH_MAX]; /* absolute, fit for hooks */
 
 /* -- this program as a hook: tells what it was given --------------------- */
 
@@ -105,8 +105,8 @@ write_file(const char *path, const void *text, size_t len, mode_t mode)
 {
 	struct err err = ERR_INIT;
 
-	if (file_write(AT_FDCWD, path, text, len, mode, FILE_REPLACE,
-	    &err) == -1) {
+	if (file_write(AT_FDCWD, path, text, len, mode, FILE_REPLACE, &err) ==
+	    -1) {
 		fprintf(stderr, "%s\n", err.text);
 		exit(99);
 	}
@@ -153,8 +153,8 @@ run_script(const char *body, long timeout_ms, struct buf *out, struct err *err)
 static void
 no_children(const char *after)
 {
-	is_int(waitpid(-1, NULL, WNOHANG), -1, "%s: no child is left over",
-	    after);
+	is_int(
+	    waitpid(-1, NULL, WNOHANG), -1, "%s: no child is left over", after);
 }
 
 /* As hook_check() sees it, told without it. */
@@ -198,7 +198,7 @@ copy_of_us(void)
 	char *path = path_of("us");
 
 	if (file_read(AT_FDCWD, "/proc/self/exe", BUF_MAX - 1, FILE_FOLLOW,
-	    &bytes, &err) == -1) {
+	        &bytes, &err) == -1) {
 		fprintf(stderr, "%s\n", err.text);
 		exit(99);
 	}
@@ -212,12 +212,14 @@ expected(const char *path)
 {
 	const struct passwd *pw = getpwuid(geteuid());
 
-	return xasprintf("descriptor 0\ndescriptor 1\ndescriptor 2\n"
+	return xasprintf(
+	    "descriptor 0\ndescriptor 1\ndescriptor 2\n"
 	    "argument %s\n"
 	    "TELL=a  b;$(exit 9)\nAUTOCERT_NAME=www.example.com\n"
 	    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	    "\nHOME=%s\nLANG=C.UTF-8\n"
-	    "in /\ninput 0\ngroup own\n", path, pw ? pw->pw_dir : "/");
+	    "in /\ninput 0\ngroup own\n",
+	    path, pw ? pw->pw_dir : "/");
 }
 
 static int
@@ -239,7 +241,7 @@ test_given(const char *us)
 	int null = open("/dev/null", O_RDONLY), rc;
 	sigset_t mask, old;
 
-	must(dup2(null, 77) == 77, "dup2");	/* not close-on-exec */
+	must(dup2(null, 77) == 77, "dup2"); /* not close-on-exec */
 	setenv("AUTOCERT_EAB_MAC_KEY", "secret", 1);
 	sigfillset(&mask);
 	sigprocmask(SIG_BLOCK, &mask, &old);
@@ -342,8 +344,9 @@ test_status(void)
 	    "/hook: exit status 7", "exit 7");
 	ok(strstr(err.text, "7") && !strstr(err.text, "7:"),
 	    "no output, none in the message");
-	fails(run_script("echo one; echo two >&2; echo; exit 1", LONG_MS, NULL,
-	    &err), &err, ERR_HOOK, "/hook: exit status 1: two",
+	fails(run_script(
+	          "echo one; echo two >&2; echo; exit 1", LONG_MS, NULL, &err),
+	    &err, ERR_HOOK, "/hook: exit status 1: two",
 	    "the last line it printed");
 	fails(run_script("kill -TERM $$", LONG_MS, NULL, &err), &err, ERR_HOOK,
 	    "ended by signal 15 (Terminated)", "SIGTERM");
@@ -364,8 +367,10 @@ test_no_exec(void)
 	fails(run_path(path, LONG_MS, NULL, &err), &err, ERR_HOOK, NULL,
 	    "text without #! is not given to a shell");
 	if (exec_failures_are_seen())
-		is(strstr(err.text, "cannot"), "cannot be run: Exec format "
-		    "error", "and why is told");
+		is(strstr(err.text, "cannot"),
+		    "cannot be run: Exec format "
+		    "error",
+		    "and why is told");
 	else
 		skip("posix_spawn() hides that exec failed", "why is told");
 	no_children("no exec");
@@ -411,10 +416,10 @@ test_printed(void)
 }
 
 /* 80 bytes a line, 13200 lines, and a last one with the reason. */
-#define MEGABYTE \
-	"i=0; l=$(printf '%79s' x); b=; " \
-	"while [ $i -lt 100 ]; do b=\"$b$l\n\"; i=$((i + 1)); done; i=0; " \
-	"while [ $i -lt 132 ]; do printf %s \"$b\"; i=$((i + 1)); done; " \
+#define MEGABYTE                                                               \
+	"i=0; l=$(printf '%79s' x); b=; "                                      \
+	"while [ $i -lt 100 ]; do b=\"$b$l\n\"; i=$((i + 1)); done; i=0; "     \
+	"while [ $i -lt 132 ]; do printf %s \"$b\"; i=$((i + 1)); done; "      \
 	"echo why; exit 3"
 
 static void
@@ -437,8 +442,9 @@ static void
 test_cap(void)
 {
 	char *path = script("hook", "echo 1234; echo 12345678; echo 1");
-	struct hook hook = { .path = path, .timeout_ms = LONG_MS,
-		.output_max = 10 };
+	struct hook hook = {
+		.path = path, .timeout_ms = LONG_MS, .output_max = 10
+	};
 	struct buf out = BUF_INIT;
 	struct err err = ERR_INIT;
 
@@ -457,8 +463,8 @@ test_long_line(void)
 	struct err err = ERR_INIT;
 
 	fails(run_script("printf '%9999s\\n' x; printf '%9999s' y; exit 1",
-	    LONG_MS, &out, &err), &err, ERR_HOOK, "exit status 1: ",
-	    "lines of ten thousand bytes");
+	          LONG_MS, &out, &err),
+	    &err, ERR_HOOK, "exit status 1: ", "lines of ten thousand bytes");
 	is_int((long long)out.len, 2LL * 512, "are cut");
 	buf_release(&out);
 }
@@ -481,7 +487,7 @@ life_line(char **path)
 static bool
 all_dead(int fd)
 {
-	struct pollfd p = { .fd = fd };	/* POLLHUP alone */
+	struct pollfd p = { .fd = fd }; /* POLLHUP alone */
 
 	return poll(&p, 1, 10 * 1000) == 1 && p.revents & POLLHUP;
 }
@@ -513,7 +519,8 @@ test_late(void)
 	    "a hook that ignores it");
 	test_killed("(trap '' TERM; sleep 1000) & sleep 1000",
 	    "a grandchild that ignores it and could print");
-	test_killed("while :; do echo yes; done", "a hook that never stops "
+	test_killed("while :; do echo yes; done",
+	    "a hook that never stops "
 	    "printing");
 	test_killed("trap 'exit 0' TERM; sleep 1000 & wait",
 	    "a hook that exits with 0 then");
@@ -527,8 +534,9 @@ test_grace(void)
 	struct err err = ERR_INIT;
 
 	fails(run_script("trap 'echo bye; exit 1' TERM; echo hello;"
-	    "sleep 1000 & wait", SHORT_MS, &out, &err), &err, ERR_HOOK,
-	    "killed: bye", "SIGTERM comes first");
+	                 "sleep 1000 & wait",
+	          SHORT_MS, &out, &err),
+	    &err, ERR_HOOK, "killed: bye", "SIGTERM comes first");
 	is(buf_str(&out), "hello\nbye\n", "what it prints then is read");
 	buf_release(&out);
 }
@@ -541,8 +549,9 @@ test_grace_of_group(void)
 	struct err err = ERR_INIT;
 
 	fails(run_script("(trap 'sleep 0.2; echo done; exit' TERM; echo ready;"
-	    "sleep 1000 & wait) & sleep 1000", SHORT_MS, &out, &err), &err,
-	    ERR_HOOK, "killed: done", "a grandchild cleans up");
+	                 "sleep 1000 & wait) & sleep 1000",
+	          SHORT_MS, &out, &err),
+	    &err, ERR_HOOK, "killed: done", "a grandchild cleans up");
 	is(buf_str(&out), "ready\ndone\n", "after its parent has gone");
 	buf_release(&out);
 }
@@ -633,8 +642,7 @@ test_path(void)
 {
 	char *path = marker("good"), *below = xasprintf("%s/x", path);
 	char *twice = xasprintf("/%s//good", base), *deep;
-	char *dots = xasprintf("%s/./../%s/good", base,
-	    strrchr(base, '/') + 1);
+	char *dots = xasprintf("%s/./../%s/good", base, strrchr(base, '/') + 1);
 
 	refuses("", ERR_CONFIG, "not an absolute path", "no path");
 	refuses("true", ERR_CONFIG, "not an absolute path", "a bare name");
@@ -838,8 +846,10 @@ test_list(void)
 	link = path_of("list/link");
 	must(symlink("zz", link) == 0, link);
 	text = listed(dir, &err);
-	is(text, "-dash 10-nginx 2 A_b.sh bak dpkg-x link x.bak.sh "
-	    "x.dpkg-old.sh zz ", "what run-parts would run, sorted");
+	is(text,
+	    "-dash 10-nginx 2 A_b.sh bak dpkg-x link x.bak.sh "
+	    "x.dpkg-old.sh zz ",
+	    "what run-parts would run, sorted");
 	free(text);
 	free(link);
 	free(dir);
@@ -880,8 +890,8 @@ deny_pidfd(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {
-		.len = sizeof(code) / sizeof(code[0]), .filter = code };
+	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]),
+		.filter = code };
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
@@ -946,6 +956,6 @@ main(int argc, char *argv[])
 	test_owner();
 	test_list();
 	test_list_none();
-	test_without_pidfd();	/* last: there is no way back */
+	test_without_pidfd(); /* last: there is no way back */
 	return done();
 }

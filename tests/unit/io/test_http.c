@@ -43,8 +43,8 @@ enum { REQUEST_MAX = 2 * 1024 * 1024, WAIT_MS = 30 * 1000 };
 static struct counts {
 	atomic_uint connections;
 	atomic_uint requests;
-	atomic_uint forbidden;		/* requests that must never come */
-} *seen;
+	atomic_uint forbidden; /* requests that must never come */
+} * seen;
 
 static void
 must(bool cond, const char *what)
@@ -83,8 +83,8 @@ issue(const char *name, const struct issued *ca, enum leaf kind)
 	gnutls_x509_crt_set_dn_by_oid(it.crt, GNUTLS_OID_X520_COMMON_NAME, 0,
 	    name, (unsigned int)strlen(name));
 	gnutls_x509_crt_set_activation_time(it.crt, now - 7200);
-	gnutls_x509_crt_set_expiration_time(it.crt,
-	    kind == LEAF_EXPIRED ? now - 3600 : now + 86400);
+	gnutls_x509_crt_set_expiration_time(
+	    it.crt, kind == LEAF_EXPIRED ? now - 3600 : now + 86400);
 	gnutls_x509_crt_set_basic_constraints(it.crt, ca == NULL, -1);
 	if (!ca)
 		gnutls_x509_crt_set_key_usage(it.crt, GNUTLS_KEY_KEY_CERT_SIGN);
@@ -96,7 +96,8 @@ issue(const char *name, const struct issued *ca, enum leaf kind)
 		    GNUTLS_SAN_IPADDRESS, loopback, sizeof(loopback),
 		    GNUTLS_FSAN_SET);
 	must(gnutls_x509_crt_sign2(it.crt, ca ? ca->crt : it.crt,
-	    ca ? ca->key : it.key, GNUTLS_DIG_SHA256, 0) == 0, "certificate");
+	         ca ? ca->key : it.key, GNUTLS_DIG_SHA256, 0) == 0,
+	    "certificate");
 	return it;
 }
 
@@ -124,7 +125,7 @@ issued_free(struct issued *it)
 
 struct link {
 	int fd;
-	gnutls_session_t tls;		/* or NULL */
+	gnutls_session_t tls; /* or NULL */
 };
 
 static ssize_t
@@ -138,8 +139,8 @@ static void
 link_write(struct link *l, const char *p, size_t n)
 {
 	while (n > 0) {
-		ssize_t k = l->tls ? gnutls_record_send(l->tls, p, n)
-				   : write(l->fd, p, n);
+		ssize_t k = l->tls ? gnutls_record_send(l->tls, p, n) :
+		                     write(l->fd, p, n);
 
 		if (k <= 0)
 			_exit(0);
@@ -205,29 +206,41 @@ static const struct page {
 	    "X-Replay-Nonce: no\r\n"
 	    "Replay-Nonce-X: no\r\n"
 	    "A-Name-That-Is-Longer-Than-Any-That-Anybody-Looks-For: x\r\n"
-	    "Content-Length: 2\r\n\r\n{}", KEEP },
+	    "Content-Length: 2\r\n\r\n{}",
+	    KEEP },
 	{ "/empty", "HTTP/1.1 204 No Content\r\n\r\n", KEEP },
 	{ "/problem", "HTTP/1.1 429 Slow down\r\nContent-Length: 4\r\n\r\nslow",
 	    KEEP },
-	{ "/redirect", "HTTP/1.1 302 Found\r\nLocation: /forbidden\r\n"
-	    "Content-Length: 0\r\n\r\n", KEEP },
+	{ "/redirect",
+	    "HTTP/1.1 302 Found\r\nLocation: /forbidden\r\n"
+	    "Content-Length: 0\r\n\r\n",
+	    KEEP },
 	{ "/forbidden", OK "Content-Length: 0\r\n\r\n", KEEP },
 	{ "/gzip", OK "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx",
 	    KEEP },
-	{ "/identity", OK "Content-Encoding: identity\r\n"
-	    "Content-Length: 2\r\n\r\nxx", KEEP },
-	{ "/te-gzip", OK "Transfer-Encoding: gzip, chunked\r\n\r\n"
-	    "2\r\nxx\r\n0\r\n\r\n", CLOSE },
-	{ "/chunked", OK "Transfer-Encoding: chunked\r\nReplay-Nonce: head\r\n"
-	    "\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nReplay-Nonce: trailer\r\n"
-	    "Content-Encoding: gzip\r\n\r\n", KEEP },
+	{ "/identity",
+	    OK "Content-Encoding: identity\r\n"
+	       "Content-Length: 2\r\n\r\nxx",
+	    KEEP },
+	{ "/te-gzip",
+	    OK "Transfer-Encoding: gzip, chunked\r\n\r\n"
+	       "2\r\nxx\r\n0\r\n\r\n",
+	    CLOSE },
+	{ "/chunked",
+	    OK "Transfer-Encoding: chunked\r\nReplay-Nonce: head\r\n"
+	       "\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nReplay-Nonce: trailer\r\n"
+	       "Content-Encoding: gzip\r\n\r\n",
+	    KEEP },
 	{ "/length-more", OK "Content-Length: 50\r\n\r\nhello", CLOSE },
 	{ "/length-less", OK "Content-Length: 2\r\n\r\nhello", CLOSE },
 	{ "/length-huge", OK "Content-Length: 99999999999\r\n\r\nhello", HANG },
 	{ "/no-length", OK "\r\nhello", CLOSE },
-	{ "/interim", "HTTP/1.1 103 Early Hints\r\nLocation: /early\r\n"
-	    "Link: <early>\r\n\r\n" OK "Content-Length: 5\r\n\r\nhello", KEEP },
-	{ "/interim-encoded", "HTTP/1.1 103 Early Hints\r\n"
+	{ "/interim",
+	    "HTTP/1.1 103 Early Hints\r\nLocation: /early\r\n"
+	    "Link: <early>\r\n\r\n" OK "Content-Length: 5\r\n\r\nhello",
+	    KEEP },
+	{ "/interim-encoded",
+	    "HTTP/1.1 103 Early Hints\r\n"
 	    "Content-Type: text/x\r\n\r\n" OK "Content-Length: 0\r\n\r\n",
 	    KEEP },
 	{ "/old", "hello, I am HTTP/0.9\n", CLOSE },
@@ -235,8 +248,10 @@ static const struct page {
 	    CLOSE },
 	{ "/status-999", "HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n",
 	    CLOSE },
-	{ "/bare-cr", OK "Location: a\rReplay-Nonce: b\r\n"
-	    "Content-Length: 0\r\n\r\n", CLOSE },
+	{ "/bare-cr",
+	    OK "Location: a\rReplay-Nonce: b\r\n"
+	       "Content-Length: 0\r\n\r\n",
+	    CLOSE },
 	{ "/silence", "", HANG },
 	{ "/silence-head", OK "Content-Le", HANG },
 	{ "/silence-body", OK "Content-Length: 50\r\n\r\nhello", HANG },
@@ -410,8 +425,8 @@ serve_page(struct link *l, const char *path)
 }
 
 static void
-start_tls(struct link *l, gnutls_certificate_credentials_t cred,
-    const char *priority)
+start_tls(
+    struct link *l, gnutls_certificate_credentials_t cred, const char *priority)
 {
 	int rc;
 
@@ -428,11 +443,12 @@ start_tls(struct link *l, gnutls_certificate_credentials_t cred,
 
 /* A tunnel to ourselves, or a refusal. */
 static void
-serve_connect(struct link *l, const char *target,
-    gnutls_certificate_credentials_t cred)
+serve_connect(
+    struct link *l, const char *target, gnutls_certificate_credentials_t cred)
 {
 	if (strncmp(target, "refuse.example:", 15) == 0) {
-		link_puts(l, "HTTP/1.1 403 Forbidden\r\n"
+		link_puts(l,
+		    "HTTP/1.1 403 Forbidden\r\n"
 		    "Content-Length: 0\r\n\r\n");
 		return;
 	}
@@ -475,8 +491,9 @@ listen_on(unsigned short *port)
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	must(fd != -1 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
-	    listen(fd, 256) == 0 &&
-	    getsockname(fd, (struct sockaddr *)&a, &len) == 0, "listen");
+	        listen(fd, 256) == 0 &&
+	        getsockname(fd, (struct sockaddr *)&a, &len) == 0,
+	    "listen");
 	*port = ntohs(a.sin_port);
 	return fd;
 }
@@ -518,15 +535,16 @@ serve(int listener, enum role role, const struct issued *leaf,
 			link_end(&l, CLOSE);
 		}
 		if (role != ROLE_PLAIN)
-			start_tls(&l, cred, role == ROLE_TLS ? "NORMAL" :
-			    "NORMAL:-VERS-ALL:+VERS-TLS1.1");
+			start_tls(&l, cred,
+			    role == ROLE_TLS ? "NORMAL" :
+			                       "NORMAL:-VERS-ALL:+VERS-TLS1.1");
 		serve_link(&l, cred);
 	}
 }
 
 static struct server
-server_start_turning(enum role role, const struct issued *leaf,
-    const struct issued *later)
+server_start_turning(
+    enum role role, const struct issued *leaf, const struct issued *later)
 {
 	struct server s;
 	int listener = listen_on(&s.port);
@@ -730,8 +748,11 @@ test_sent(const struct server *s)
 	struct http *h = client(&config);
 	char *url = xasprintf("http://127.0.0.1:%d/echo", s->port);
 	char body[] = "{\"a\":1}";
-	struct http_request r = { .method = "POST", .url = url, .body = body,
-		.body_len = 7, .content_type = "application/jose+json",
+	struct http_request r = { .method = "POST",
+		.url = url,
+		.body = body,
+		.body_len = 7,
+		.content_type = "application/jose+json",
 		.accept = "application/pem-certificate-chain",
 		.plain_ok = true };
 	struct got g = { .calls = 0 };
@@ -743,9 +764,11 @@ test_sent(const struct server *s)
 	ok(strstr(g.body, "POST /echo HTTP/1.1\r\n") != NULL, "method");
 	ok(strstr(g.body, "\r\nUser-Agent: tests/1\r\n") != NULL, "agent");
 	ok(strstr(g.body, "\r\nContent-Type: application/jose+json\r\n") !=
-	    NULL, "content type");
-	ok(strstr(g.body, "\r\nAccept: application/pem-certificate-chain\r\n")
-	    != NULL, "accept");
+	        NULL,
+	    "content type");
+	ok(strstr(g.body,
+	       "\r\nAccept: application/pem-certificate-chain\r\n") != NULL,
+	    "accept");
 	ok(strstr(g.body, "\r\nContent-Length: 7\r\n") != NULL, "length");
 	ok(strstr(g.body, "\r\n\r\n{\"a\":1}") != NULL, "body, copied");
 	ok(!strstr(g.body, "Accept-Encoding"), "no encoding is asked for");
@@ -754,8 +777,9 @@ test_sent(const struct server *s)
 	free(url);
 
 	url = xasprintf("http://127.0.0.1:%d/echo", s->port);
-	r = (struct http_request){ .method = "POST", .url = url,
-		.plain_ok = true };
+	r = (struct http_request) {
+		.method = "POST", .url = url, .plain_ok = true
+	};
 	ok_err(perform(h, &r, &g), &g.err, "a POST of nothing");
 	ok(strstr(g.body, "\r\nContent-Length: 0\r\n") != NULL, "length 0");
 	ok(!strstr(g.body, "form-urlencoded"), "without a type of curl's");
@@ -768,10 +792,13 @@ test_large_post(const struct server *s)
 {
 	struct http *h = client(NULL);
 	char *url = xasprintf("http://127.0.0.1:%d/echo", s->port);
-	const size_t len = 1200000;	/* where curl would say Expect */
+	const size_t len = 1200000; /* where curl would say Expect */
 	char *body = xcalloc(1, len);
-	struct http_request r = { .method = "POST", .url = url, .body = body,
-		.body_len = len, .body_max = REQUEST_MAX,
+	struct http_request r = { .method = "POST",
+		.url = url,
+		.body = body,
+		.body_len = len,
+		.body_max = REQUEST_MAX,
 		.plain_ok = true };
 	struct got g;
 
@@ -822,8 +849,9 @@ test_body_cap(const struct server *s)
 {
 	struct http *h = client(NULL);
 	char *url = xasprintf("http://127.0.0.1:%d/body/1000", s->port);
-	struct http_request r = { .method = "GET", .url = url,
-		.body_max = 1000, .plain_ok = true };
+	struct http_request r = {
+		.method = "GET", .url = url, .body_max = 1000, .plain_ok = true
+	};
 	struct got g;
 
 	ok_err(perform(h, &r, &g), &g.err, "a body of just the cap");
@@ -952,8 +980,8 @@ test_deadlines(const struct server *s)
 
 	/* The kernel takes the connection; nobody answers the ClientHello. */
 	h = client(&connect);
-	fails(fetch_tls(h, &mute, &g), &g.err, ERR_UNAVAILABLE,
-	    "within 0.2 s", "connect: no TLS");
+	fails(fetch_tls(h, &mute, &g), &g.err, ERR_UNAVAILABLE, "within 0.2 s",
+	    "connect: no TLS");
 	ok(strstr(g.err.text, "no connection to 127.0.0.1:") != NULL,
 	    "says to whom");
 	http_close(h);
@@ -974,10 +1002,11 @@ test_refused(void)
 	/* Bound, so that nobody else listens there, and not listening. */
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	must(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
-	    getsockname(fd, (struct sockaddr *)&a, &len) == 0, "bind");
+	        getsockname(fd, (struct sockaddr *)&a, &len) == 0,
+	    "bind");
 	nobody.port = ntohs(a.sin_port);
-	text = xasprintf("cannot connect to 127.0.0.1:%d: Connection refused",
-	    nobody.port);
+	text = xasprintf(
+	    "cannot connect to 127.0.0.1:%d: Connection refused", nobody.port);
 	fails(fetch(h, &nobody, "/good", &g), &g.err, ERR_UNAVAILABLE, text,
 	    "nobody listens");
 	is_int(g.err.sys, 0, "not to be repeated: it was never there");
@@ -1036,14 +1065,16 @@ test_urls(const struct server *s)
 			ok(err.code != ERR_NONE, "'%s' is refused", r.url);
 	}
 	url = xasprintf("http://127.0.0.1:%d/good", s->port);
-	r = (struct http_request){ .method = "BREW", .url = url,
-		.plain_ok = true };
+	r = (struct http_request) {
+		.method = "BREW", .url = url, .plain_ok = true
+	};
 	fails(http_start(h, &r, on_done, &g, &err), &err, ERR_SOFTWARE, "BREW",
 	    "a method that we do not have");
 	free(url);
 	url = xasprintf("http://127.0.0.1:%d/a/../good", s->port);
-	r = (struct http_request){ .method = "GET", .url = url,
-		.plain_ok = true };
+	r = (struct http_request) {
+		.method = "GET", .url = url, .plain_ok = true
+	};
 	ok_err(perform(h, &r, &g), &g.err, "dots in a path");
 	is_int(g.status, 404, "are sent as they are");
 	free(url);
@@ -1089,8 +1120,9 @@ test_many(const struct server *s)
 
 	for (i = 0; i < MANY; i++) {
 		char *url = xasprintf("http://127.0.0.1:%d/n/%d", s->port, i);
-		struct http_request r = { .method = "GET", .url = url,
-			.plain_ok = true };
+		struct http_request r = {
+			.method = "GET", .url = url, .plain_ok = true
+		};
 
 		if (http_start(h, &r, on_done, &g[i], &err) == -1)
 			diag("%s", err.text);
@@ -1123,8 +1155,9 @@ static void
 on_link(void *arg, const struct http_response *response, const struct err *err)
 {
 	struct chain *c = arg;
-	struct http_request r = { .method = "GET", .url = c->url,
-		.plain_ok = true };
+	struct http_request r = {
+		.method = "GET", .url = c->url, .plain_ok = true
+	};
 	struct err nested = ERR_INIT;
 
 	if (!response)
@@ -1159,8 +1192,9 @@ test_close(const struct server *s)
 {
 	struct http *h = client(NULL);
 	char *url = xasprintf("http://127.0.0.1:%d/silence", s->port);
-	struct http_request r = { .method = "GET", .url = url,
-		.plain_ok = true };
+	struct http_request r = {
+		.method = "GET", .url = url, .plain_ok = true
+	};
 	struct err err = ERR_INIT;
 	struct got g = { .calls = 0 };
 
@@ -1179,8 +1213,9 @@ test_wait(const struct server *s)
 {
 	struct http *h = client(NULL);
 	char *url = xasprintf("http://127.0.0.1:%d/silence", s->port);
-	struct http_request r = { .method = "GET", .url = url,
-		.plain_ok = true };
+	struct http_request r = {
+		.method = "GET", .url = url, .plain_ok = true
+	};
 	struct got g = { .calls = 0 };
 	struct err err = ERR_INIT;
 	bool readable = true;
@@ -1197,10 +1232,10 @@ test_wait(const struct server *s)
 
 	http_start(h, &r, on_done, &g, &err);
 	must(write(ends[1], "x", 1) == 1, "write");
-	ok_err(http_wait(h, ends[0], -1, &readable, &err), &err,
-	    "a descriptor");
+	ok_err(
+	    http_wait(h, ends[0], -1, &readable, &err), &err, "a descriptor");
 	ok(readable && g.calls == 0, "is readable while a request runs");
-	must(read(ends[0], &(char){ 0 }, 1) == 1, "read");
+	must(read(ends[0], &(char) { 0 }, 1) == 1, "read");
 	close(ends[1]);
 	readable = false;
 	ok_err(http_wait(h, ends[0], -1, &readable, &err), &err, "a hang-up");
@@ -1226,7 +1261,8 @@ write_file(const char *path, const char *text)
 	struct err err = ERR_INIT;
 
 	must(file_write(AT_FDCWD, path, text, strlen(text), 0644, FILE_REPLACE,
-	    &err) == 0, path);
+	         &err) == 0,
+	    path);
 }
 
 static void
@@ -1268,8 +1304,10 @@ world_close(struct world *w)
 static struct http_config
 trusting(const char *file, const char *extra, bool only)
 {
-	return (struct http_config){ .proxy = "", .ca_file = file,
-		.extra_ca = extra, .extra_ca_len = extra ? strlen(extra) : 0,
+	return (struct http_config) { .proxy = "",
+		.ca_file = file,
+		.extra_ca = extra,
+		.extra_ca_len = extra ? strlen(extra) : 0,
 		.extra_ca_only = only };
 }
 
@@ -1296,8 +1334,8 @@ test_trust(const struct world *w)
 	size_t i;
 
 	for (i = 0; i < LENGTH(cases); i++) {
-		struct http_config config = trusting(cases[i].file,
-		    cases[i].extra, cases[i].only);
+		struct http_config config = trusting(
+		    cases[i].file, cases[i].extra, cases[i].only);
 		struct http *h = client(&config);
 		int rc = fetch_tls(h, &w->tls, &g);
 
@@ -1306,8 +1344,10 @@ test_trust(const struct world *w)
 		else
 			fails(rc, &g.err, ERR_CONFIG, "is not trusted",
 			    "trust: %s", cases[i].name);
-		ok(cases[i].good || cases[i].only == !strstr(g.err.text,
-		    "autocert_trusted_ca_file"), "the advice fits");
+		ok(cases[i].good ||
+		        cases[i].only ==
+		            !strstr(g.err.text, "autocert_trusted_ca_file"),
+		    "the advice fits");
 		ok(cases[i].good || !strstr(g.err.text, "/proc/"),
 		    "no file of ours is named");
 		http_close(h);
@@ -1404,8 +1444,8 @@ test_trust_input(const struct world *w)
 	struct http_config nothing = trusting(NULL, NULL, true);
 	struct http_config missing = trusting("/nonexistent.pem", NULL, false);
 	struct http_config folder = trusting("/", NULL, false);
-	struct http_config behind = trusting("/nonexistent.pem", w->good_pem,
-	    false);
+	struct http_config behind = trusting(
+	    "/nonexistent.pem", w->good_pem, false);
 	struct err err = ERR_INIT;
 	struct got g;
 	struct http *h;
@@ -1418,8 +1458,8 @@ test_trust_input(const struct world *w)
 	    "extra only, without extra");
 	fails(http_open(&missing, &err) ? 0 : -1, &err, ERR_CONFIG,
 	    "/nonexistent.pem: No such file", "a bundle that is not there");
-	fails(http_open(&folder, &err) ? 0 : -1, &err, ERR_CONFIG, "/:",
-	    "a folder");
+	fails(http_open(&folder, &err) ? 0 : -1, &err, ERR_CONFIG,
+	    "/:", "a folder");
 	fails(http_open(&behind, &err) ? 0 : -1, &err, ERR_CONFIG, NULL,
 	    "missing, even if extra would do");
 	write_file(rubbish, "no certificate\n");
@@ -1481,9 +1521,9 @@ with_system_folder(const struct world *w, const char *file, const char *extra)
 	if (pid == 0) {
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == -1 ||
 		    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ==
-		    -1 ||
+		        -1 ||
 		    mount(folder, "/etc/ssl/certs", "none", MS_BIND, NULL) ==
-		    -1)
+		        -1)
 			_exit(CHILD_SKIP);
 		_exit(trusts(w, file, extra));
 	}
@@ -1513,8 +1553,9 @@ test_no_system(const struct world *w)
 {
 	int rc = with_system_folder(w, NULL, NULL);
 
-	if (rc == CHILD_SKIP || access("/etc/pki/tls/certs/ca-bundle.crt",
-	    F_OK) == 0 || access("/etc/ssl/cert.pem", F_OK) == 0)
+	if (rc == CHILD_SKIP ||
+	    access("/etc/pki/tls/certs/ca-bundle.crt", F_OK) == 0 ||
+	    access("/etc/ssl/cert.pem", F_OK) == 0)
 		skip("not possible here", "no bundle on this system");
 	else
 		is_int(rc, CHILD_REFUSED, "no bundle on this system");
@@ -1528,8 +1569,9 @@ test_proxy(const struct world *w)
 	struct server proxy = server_start(ROLE_PLAIN, &w->leaf);
 	struct http_config config = trusting(NULL, w->good_pem, true);
 	char *text = xasprintf("http://127.0.0.1:%d", proxy.port);
-	struct http_request r = { .method = "GET",
-		.url = "http://a.example/x", .plain_ok = true };
+	struct http_request r = {
+		.method = "GET", .url = "http://a.example/x", .plain_ok = true
+	};
 	struct http *h;
 	struct got g;
 
@@ -1554,7 +1596,7 @@ test_proxy(const struct world *w)
 	ok_err(fetch(h, &proxy, "/good", &g), &g.err,
 	    "\"\" switches the environment's proxy off");
 	http_close(h);
-	config = (struct http_config){ .proxy = NULL };
+	config = (struct http_config) { .proxy = NULL };
 	h = client(&config);
 	fails(fetch(h, &proxy, "/good", &g), &g.err, ERR_UNAVAILABLE,
 	    "cannot connect", "NULL does not");

@@ -51,14 +51,14 @@ test_san(const char *text, int type, const void *want, size_t len)
 	size_t size = sizeof(bytes);
 	gnutls_x509_crt_t crt;
 	struct alpn_cert *cert = make(text, &crt);
-	int rc = gnutls_x509_crt_get_subject_alt_name(crt, 0, bytes, &size,
-	    NULL);
+	int rc = gnutls_x509_crt_get_subject_alt_name(
+	    crt, 0, bytes, &size, NULL);
 
 	ok(rc == type && size == len && memcmp(bytes, want, len) == 0,
 	    "... it is named");
 	size = sizeof(bytes);
-	is_int(gnutls_x509_crt_get_subject_alt_name(crt, 1, bytes, &size,
-	    NULL), GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE, "... only so");
+	is_int(gnutls_x509_crt_get_subject_alt_name(crt, 1, bytes, &size, NULL),
+	    GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE, "... only so");
 	gnutls_x509_crt_deinit(crt);
 	alpn_cert_free(cert);
 }
@@ -73,15 +73,17 @@ test_extension(void)
 	gnutls_x509_crt_t crt;
 	struct alpn_cert *cert = make("www.example.com", &crt);
 
-	is_int(gnutls_x509_crt_get_extension_by_oid(crt, OID, 0, der, &size,
-	    &critical), 0, "acmeIdentifier");
+	is_int(gnutls_x509_crt_get_extension_by_oid(
+	           crt, OID, 0, der, &size, &critical),
+	    0, "acmeIdentifier");
 	hash_sha256(AUTHORIZATION, strlen(AUTHORIZATION), want + 2);
 	ok(size == sizeof(want) && memcmp(der, want, size) == 0,
 	    "... holds the key authorization's hash");
 	ok(critical == 1, "... and is critical");
 	size = sizeof(der);
-	ok(gnutls_x509_crt_get_extension_by_oid(crt, OID, 1, der, &size,
-	    &critical) < 0, "... and is there once");
+	ok(gnutls_x509_crt_get_extension_by_oid(
+	       crt, OID, 1, der, &size, &critical) < 0,
+	    "... and is there once");
 	gnutls_x509_crt_deinit(crt);
 	alpn_cert_free(cert);
 }
@@ -97,14 +99,16 @@ test_frame(void)
 
 	is_int(gnutls_x509_crt_get_version(crt), 3, "version 3");
 	ok(gnutls_x509_crt_get_activation_time(crt) == now - 3600 &&
-	    gnutls_x509_crt_get_expiration_time(crt) == now + 86400,
+	        gnutls_x509_crt_get_expiration_time(crt) == now + 86400,
 	    "from an hour ago until tomorrow");
 	ok(gnutls_x509_crt_get_serial(crt, serial, &size) == 0 && size == 16 &&
-	    !(serial[0] & 0x80), "a positive serial number");
+	        !(serial[0] & 0x80),
+	    "a positive serial number");
 	ok(gnutls_x509_crt_get_dn(crt, (char *)subject, &subject_len) == 0 &&
-	    gnutls_x509_crt_get_issuer_dn(crt, (char *)issuer,
-	    &issuer_len) == 0 && subject_len == issuer_len &&
-	    subject_len > 0 && memcmp(subject, issuer, issuer_len) == 0,
+	        gnutls_x509_crt_get_issuer_dn(
+	            crt, (char *)issuer, &issuer_len) == 0 &&
+	        subject_len == issuer_len && subject_len > 0 &&
+	        memcmp(subject, issuer, issuer_len) == 0,
 	    "its own issuer");
 	gnutls_x509_crt_deinit(crt);
 	alpn_cert_free(cert);
@@ -124,17 +128,21 @@ test_keys(void)
 	unsigned int verdict = 0;
 
 	is_int(gnutls_privkey_sign_data2(alpn_cert_privkey(cert[0]),
-	    GNUTLS_SIGN_ECDSA_SHA256, 0, &in, &sig), 0, "its key signs");
-	is_int(gnutls_pubkey_verify_data2(pcert->pubkey,
-	    GNUTLS_SIGN_ECDSA_SHA256, 0, &in, &sig), 0, "... for it");
+	           GNUTLS_SIGN_ECDSA_SHA256, 0, &in, &sig),
+	    0, "its key signs");
+	is_int(gnutls_pubkey_verify_data2(
+	           pcert->pubkey, GNUTLS_SIGN_ECDSA_SHA256, 0, &in, &sig),
+	    0, "... for it");
 	is_int(gnutls_x509_crt_verify(crt[0], &crt[0], 1,
-	    GNUTLS_VERIFY_ALLOW_X509_V1_CA_CRT |
-	    GNUTLS_VERIFY_DISABLE_TIME_CHECKS, &verdict), 0, "self-signed");
-	gnutls_x509_crt_get_key_id(crt[0], GNUTLS_KEYID_USE_SHA256, id[0],
-	    &size);
+	           GNUTLS_VERIFY_ALLOW_X509_V1_CA_CRT |
+	               GNUTLS_VERIFY_DISABLE_TIME_CHECKS,
+	           &verdict),
+	    0, "self-signed");
+	gnutls_x509_crt_get_key_id(
+	    crt[0], GNUTLS_KEYID_USE_SHA256, id[0], &size);
 	size = 32;
-	gnutls_x509_crt_get_key_id(crt[1], GNUTLS_KEYID_USE_SHA256, id[1],
-	    &size);
+	gnutls_x509_crt_get_key_id(
+	    crt[1], GNUTLS_KEYID_USE_SHA256, id[1], &size);
 	ok(memcmp(id[0], id[1], 32) != 0, "another has another key");
 	gtls_free(&sig);
 	for (int i = 0; i < 2; i++) {
@@ -147,8 +155,8 @@ test_keys(void)
 int
 main(void)
 {
-	static const unsigned char v6[16] = { 0x20, 0x01, 0x0d, 0xb8,
-		[15] = 1 };
+	static const unsigned char v6[16] = { 0x20, 0x01, 0x0d,
+		0xb8, [15] = 1 };
 
 	test_san("www.example.com", GNUTLS_SAN_DNSNAME, "www.example.com", 15);
 	test_san("192.0.2.1", GNUTLS_SAN_IPADDRESS, "\xc0\x00\x02\x01", 4);

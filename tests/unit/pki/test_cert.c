@@ -25,32 +25,81 @@ static const size_t kib = 1024;
 /* -- a world of certificates ---------------------------------------------- */
 
 enum who {
-	NOBODY, ROOT, CA1, CA2, LEAF, DEEP, SHORT, UPPER, STAPLED, SOON,
+	NOBODY,
+	ROOT,
+	CA1,
+	CA2,
+	LEAF,
+	DEEP,
+	SHORT,
+	UPPER,
+	STAPLED,
+	SOON,
 	/* wrong leaves */
-	OTHER_KEY, OTHER_NAME, EXTRA, MISSING, DOUBLE, NO_NAMES, EXPIRED,
-	FUTURE, CA_LEAF, SHA1_LEAF, MAIL, NUL_NAME, NUL_SUBJECT, IP_AS_DNS,
-	FINAL_DOT, IP_OF_FIVE, UNDERSCORE, NO_NAME,
+	OTHER_KEY,
+	OTHER_NAME,
+	EXTRA,
+	MISSING,
+	DOUBLE,
+	NO_NAMES,
+	EXPIRED,
+	FUTURE,
+	CA_LEAF,
+	SHA1_LEAF,
+	MAIL,
+	NUL_NAME,
+	NUL_SUBJECT,
+	IP_AS_DNS,
+	FINAL_DOT,
+	IP_OF_FIVE,
+	UNDERSCORE,
+	NO_NAME,
 	/* issuers and what they issued */
-	STRANGER, FAKE_CA1, NOT_CA, BY_NOT_CA, NO_USAGE, BY_NO_USAGE, NARROW,
-	UNDER_NARROW, BY_UNDER_NARROW, OLD_CA, BY_OLD_CA, SHA1_CA, BY_SHA1_CA,
-	OLD_ROOT, BY_OLD_ROOT, RSA_CA, BY_RSA_CA, ED_CA, BY_ED_CA, WEAK_CA,
-	BY_WEAK_CA, P224_CA, BY_P224_CA, LARGE_RSA, BY_LARGE_RSA, LARGE_E,
-	BY_LARGE_E, EVEN_RSA, BY_EVEN_RSA, SELF,
+	STRANGER,
+	FAKE_CA1,
+	NOT_CA,
+	BY_NOT_CA,
+	NO_USAGE,
+	BY_NO_USAGE,
+	NARROW,
+	UNDER_NARROW,
+	BY_UNDER_NARROW,
+	OLD_CA,
+	BY_OLD_CA,
+	SHA1_CA,
+	BY_SHA1_CA,
+	OLD_ROOT,
+	BY_OLD_ROOT,
+	RSA_CA,
+	BY_RSA_CA,
+	ED_CA,
+	BY_ED_CA,
+	WEAK_CA,
+	BY_WEAK_CA,
+	P224_CA,
+	BY_P224_CA,
+	LARGE_RSA,
+	BY_LARGE_RSA,
+	LARGE_E,
+	BY_LARGE_E,
+	EVEN_RSA,
+	BY_EVEN_RSA,
+	SELF,
 	EVERYBODY
 };
 
 struct spec {
-	const char *cn;			/* NULL: empty subject */
-	size_t cn_len;			/* 0: strlen */
+	const char *cn; /* NULL: empty subject */
+	size_t cn_len;  /* 0: strlen */
 	const char *names[4];
-	const char *san;		/* whole extension, instead of names */
+	const char *san; /* whole extension, instead of names */
 	size_t san_len;
-	const char *key;		/* file; NULL: a new one, or ours */
-	size_t n_len, e_len;		/* an absurd RSA public key */
-	long from, until;		/* seconds from now; 0: a day each */
+	const char *key;     /* file; NULL: a new one, or ours */
+	size_t n_len, e_len; /* an absurd RSA public key */
+	long from, until;    /* seconds from now; 0: a day each */
 	enum who by;
 	gnutls_digest_algorithm_t digest;
-	int path;			/* pathLenConstraint + 1; 0: none */
+	int path; /* pathLenConstraint + 1; 0: none */
 	bool ca, no_usage, staple, other_key, even;
 };
 
@@ -64,77 +113,120 @@ static const struct spec specs[EVERYBODY] = {
 	[LEAF] = { .by = CA1, NAMES },
 	[DEEP] = { .by = CA2, NAMES },
 	[SHORT] = { .by = CA1, .names = { "www.example.com" } },
-	[UPPER] = { .by = CA1, .names = { "192.0.2.1", "WWW.Example.COM",
-	    "2001:db8::1" } },
+	[UPPER] = { .by = CA1,
+	    .names = { "192.0.2.1", "WWW.Example.COM", "2001:db8::1" } },
 	[STAPLED] = { .by = CA1, NAMES, .staple = true },
 	[SOON] = { .by = CA1, NAMES, .from = 3600, .until = 3601 },
 
 	[OTHER_KEY] = { .by = CA1, NAMES, .other_key = true },
 	[OTHER_NAME] = { .by = CA1, .names = { "www.example.net" } },
-	[EXTRA] = { .by = CA1, .names = { "www.example.com", "192.0.2.1",
-	    "2001:db8::1", "mail.example.com" } },
-	[MISSING] = { .by = CA1, .names = { "www.example.com",
-	    "192.0.2.1" } },
-	[DOUBLE] = { .by = CA1, .names = { "www.example.com", "192.0.2.1",
-	    "2001:db8::1", "www.example.com" } },
+	[EXTRA] = { .by = CA1,
+	    .names = { "www.example.com", "192.0.2.1", "2001:db8::1",
+	        "mail.example.com" } },
+	[MISSING] = { .by = CA1, .names = { "www.example.com", "192.0.2.1" } },
+	[DOUBLE] = { .by = CA1,
+	    .names = { "www.example.com", "192.0.2.1", "2001:db8::1",
+	        "www.example.com" } },
 	[NO_NAMES] = { .cn = "www.example.com", .by = CA1 },
 	[EXPIRED] = { .by = CA1, NAMES, .from = -DAY, .until = -1 },
 	[FUTURE] = { .by = CA1, NAMES, .from = 3601, .until = DAY },
-	[CA_LEAF] = { .cn = "Leaf", .by = CA1, NAMES, .ca = true,
+	[CA_LEAF] = { .cn = "Leaf",
+	    .by = CA1,
+	    NAMES,
+	    .ca = true,
 	    .key = "p256.pem" },
 	[SHA1_LEAF] = { .by = CA1, NAMES, .digest = GNUTLS_DIG_SHA1 },
-	[MAIL] = { .by = CA1, RAW("\x30\x17\x82\x0fwww.example.com"
-	    "\x81\x04" "a@b.") },
-	[NUL_NAME] = { .by = CA1, RAW("\x30\x13\x82\x11"
-	    "www.example.com\0." ) },
+	[MAIL] = { .by = CA1,
+	    RAW("\x30\x17\x82\x0fwww.example.com"
+	        "\x81\x04"
+	        "a@b.") },
+	[NUL_NAME] = { .by = CA1,
+	    RAW("\x30\x13\x82\x11"
+	        "www.example.com\0.") },
 	[NUL_SUBJECT] = { .cn = "www\0.evil", .cn_len = 9, .by = CA1, NAMES },
-	[IP_AS_DNS] = { .by = CA1, RAW("\x30\x0b\x82\x09" "192.0.2.1") },
-	[FINAL_DOT] = { .by = CA1, RAW("\x30\x12\x82\x10"
-	    "www.example.com.") },
-	[IP_OF_FIVE] = { .by = CA1, RAW("\x30\x07\x87\x05" "12345") },
-	[UNDERSCORE] = { .by = CA1, RAW("\x30\x0a\x82\x08" "a_b.test") },
+	[IP_AS_DNS] = { .by = CA1,
+	    RAW("\x30\x0b\x82\x09"
+	        "192.0.2.1") },
+	[FINAL_DOT] = { .by = CA1,
+	    RAW("\x30\x12\x82\x10"
+	        "www.example.com.") },
+	[IP_OF_FIVE] = { .by = CA1,
+	    RAW("\x30\x07\x87\x05"
+	        "12345") },
+	[UNDERSCORE] = { .by = CA1,
+	    RAW("\x30\x0a\x82\x08"
+	        "a_b.test") },
 	[NO_NAME] = { .by = CA1, RAW("\x30\x02\x82\x00") },
 
 	[STRANGER] = { .cn = "Stranger", .by = STRANGER, .ca = true },
 	[FAKE_CA1] = { .cn = "CA 1", .by = ROOT, .ca = true },
 	[NOT_CA] = { .cn = "Not a CA", .by = ROOT },
 	[BY_NOT_CA] = { .by = NOT_CA, NAMES },
-	[NO_USAGE] = { .cn = "No usage", .by = ROOT, .ca = true,
+	[NO_USAGE] = { .cn = "No usage",
+	    .by = ROOT,
+	    .ca = true,
 	    .no_usage = true },
 	[BY_NO_USAGE] = { .by = NO_USAGE, NAMES },
 	[NARROW] = { .cn = "Narrow", .by = ROOT, .ca = true, .path = 1 },
-	[UNDER_NARROW] = { .cn = "Under", .by = NARROW, .ca = true,
-	    .path = 1 },
+	[UNDER_NARROW] = { .cn = "Under", .by = NARROW, .ca = true, .path = 1 },
 	[BY_UNDER_NARROW] = { .by = UNDER_NARROW, NAMES },
-	[OLD_CA] = { .cn = "Old CA", .by = ROOT, .ca = true, .from = -2,
+	[OLD_CA] = { .cn = "Old CA",
+	    .by = ROOT,
+	    .ca = true,
+	    .from = -2,
 	    .until = -1 },
 	[BY_OLD_CA] = { .by = OLD_CA, NAMES },
-	[SHA1_CA] = { .cn = "SHA-1 CA", .by = ROOT, .ca = true,
+	[SHA1_CA] = { .cn = "SHA-1 CA",
+	    .by = ROOT,
+	    .ca = true,
 	    .digest = GNUTLS_DIG_SHA1 },
 	[BY_SHA1_CA] = { .by = SHA1_CA, NAMES },
-	[OLD_ROOT] = { .cn = "Old Root", .by = OLD_ROOT, .ca = true,
-	    .digest = GNUTLS_DIG_SHA1, .from = -2, .until = -1 },
+	[OLD_ROOT] = { .cn = "Old Root",
+	    .by = OLD_ROOT,
+	    .ca = true,
+	    .digest = GNUTLS_DIG_SHA1,
+	    .from = -2,
+	    .until = -1 },
 	[BY_OLD_ROOT] = { .by = OLD_ROOT, NAMES },
-	[RSA_CA] = { .cn = "RSA CA", .by = ROOT, .ca = true,
+	[RSA_CA] = { .cn = "RSA CA",
+	    .by = ROOT,
+	    .ca = true,
 	    .key = "rsa2048-pkcs1.pem" },
 	[BY_RSA_CA] = { .by = RSA_CA, NAMES },
-	[ED_CA] = { .cn = "Ed25519 CA", .by = ROOT, .ca = true,
+	[ED_CA] = { .cn = "Ed25519 CA",
+	    .by = ROOT,
+	    .ca = true,
 	    .key = "bad-ed25519.pem" },
 	[BY_ED_CA] = { .by = ED_CA, NAMES, .digest = GNUTLS_DIG_SHA512 },
-	[WEAK_CA] = { .cn = "Weak CA", .by = ROOT, .ca = true,
+	[WEAK_CA] = { .cn = "Weak CA",
+	    .by = ROOT,
+	    .ca = true,
 	    .key = "bad-rsa1024.pem" },
 	[BY_WEAK_CA] = { .by = WEAK_CA, NAMES },
-	[P224_CA] = { .cn = "P-224 CA", .by = ROOT, .ca = true,
+	[P224_CA] = { .cn = "P-224 CA",
+	    .by = ROOT,
+	    .ca = true,
 	    .key = "bad-p224.pem" },
 	[BY_P224_CA] = { .by = P224_CA, NAMES },
-	[LARGE_RSA] = { .cn = "Large n", .by = ROOT, .ca = true,
-	    .n_len = 1025, .e_len = 3 },
+	[LARGE_RSA] = { .cn = "Large n",
+	    .by = ROOT,
+	    .ca = true,
+	    .n_len = 1025,
+	    .e_len = 3 },
 	[BY_LARGE_RSA] = { .by = LARGE_RSA, NAMES },
-	[LARGE_E] = { .cn = "Large e", .by = ROOT, .ca = true, .n_len = 1024,
+	[LARGE_E] = { .cn = "Large e",
+	    .by = ROOT,
+	    .ca = true,
+	    .n_len = 1024,
 	    .e_len = 9 },
 	[BY_LARGE_E] = { .by = LARGE_E, NAMES },
-	[EVEN_RSA] = { .cn = "Even n", .by = ROOT, .ca = true, .n_len = 256,
-	    .e_len = 3, .even = true, .key = "rsa2048-pkcs1.pem" },
+	[EVEN_RSA] = { .cn = "Even n",
+	    .by = ROOT,
+	    .ca = true,
+	    .n_len = 256,
+	    .e_len = 3,
+	    .even = true,
+	    .key = "rsa2048-pkcs1.pem" },
 	[BY_EVEN_RSA] = { .by = EVEN_RSA, NAMES },
 	[SELF] = { .cn = "Self", .by = SELF, NAMES, .from = -2, .until = -1 },
 };
@@ -181,14 +273,15 @@ make_key(const struct spec *spec, gnutls_x509_privkey_t *key, size_t who)
 	gnutls_x509_privkey_init(key);
 	if (!file) {
 		must(gnutls_x509_privkey_generate(*key, GNUTLS_PK_ECDSA,
-		    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+		         GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
 		    "key", who);
 		return;
 	}
 	b = data(file);
 	pem = gtls_datum(b.data, b.len);
-	must(gnutls_x509_privkey_import2(*key, &pem, GNUTLS_X509_FMT_PEM, NULL,
-	    0), file, who);
+	must(gnutls_x509_privkey_import2(
+	         *key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0),
+	    file, who);
 	buf_release(&b);
 }
 
@@ -201,8 +294,8 @@ add_name(gnutls_x509_crt_t crt, const char *text, unsigned int how)
 	if (identifier_parse(text, &id, &err) == -1)
 		diag("%s", err.text);
 	if (id.type == IDENTIFIER_IP)
-		gnutls_x509_crt_set_subject_alt_name(crt,
-		    GNUTLS_SAN_IPADDRESS, id.ip, (unsigned int)id.ip_len, how);
+		gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS,
+		    id.ip, (unsigned int)id.ip_len, how);
 	else
 		gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
 		    text, (unsigned int)strlen(text), how);
@@ -214,8 +307,9 @@ add_names(const struct spec *spec, gnutls_x509_crt_t crt, size_t who)
 	unsigned int how = GNUTLS_FSAN_SET;
 
 	if (spec->san)
-		must(gnutls_x509_crt_set_extension_by_oid(crt, "2.5.29.17",
-		    spec->san, spec->san_len, 0), "SAN", who);
+		must(gnutls_x509_crt_set_extension_by_oid(
+		         crt, "2.5.29.17", spec->san, spec->san_len, 0),
+		    "SAN", who);
 	for (size_t i = 0; i < COUNT(spec->names) && spec->names[i]; i++) {
 		add_name(crt, spec->names[i], how);
 		how = GNUTLS_FSAN_APPEND;
@@ -242,8 +336,9 @@ add_extensions(const struct spec *spec, gnutls_x509_crt_t crt, size_t who)
 	else
 		gnutls_x509_crt_set_basic_constraints(crt, spec->ca, -1);
 	if (spec->ca)
-		gnutls_x509_crt_set_key_usage(crt, spec->no_usage ?
-		    GNUTLS_KEY_CRL_SIGN : GNUTLS_KEY_KEY_CERT_SIGN);
+		gnutls_x509_crt_set_key_usage(crt,
+		    spec->no_usage ? GNUTLS_KEY_CRL_SIGN :
+		                     GNUTLS_KEY_KEY_CERT_SIGN);
 	if (spec->staple)
 		add_staple(crt);
 }
@@ -266,8 +361,9 @@ set_absurd_key(const struct spec *spec, gnutls_x509_crt_t crt, size_t who)
 	must(gnutls_pubkey_import_rsa_raw(pub, &nd, &ed), "numbers", who);
 	must(gnutls_x509_crt_set_pubkey(crt, pub), "public key", who);
 	gnutls_pubkey_deinit(pub);
-	must(gnutls_x509_crt_sign2(crt, world[ROOT].crt, world[ROOT].key,
-	    GNUTLS_DIG_SHA256, 0), "signing again", who);
+	must(gnutls_x509_crt_sign2(
+	         crt, world[ROOT].crt, world[ROOT].key, GNUTLS_DIG_SHA256, 0),
+	    "signing again", who);
 }
 
 static void
@@ -285,15 +381,17 @@ make(const struct spec *spec, size_t who, gnutls_x509_crt_t issuer,
 	gnutls_x509_crt_set_key(crt, world[who].key);
 	if (spec->cn)
 		must(gnutls_x509_crt_set_dn_by_oid(crt,
-		    GNUTLS_OID_X520_COMMON_NAME, 0, spec->cn,
-		    (unsigned int)len), "subject", who);
-	gnutls_x509_crt_set_activation_time(crt,
-	    now + (spec->from ? spec->from : -DAY));
-	gnutls_x509_crt_set_expiration_time(crt,
-	    now + (spec->until ? spec->until : DAY));
+		         GNUTLS_OID_X520_COMMON_NAME, 0, spec->cn,
+		         (unsigned int)len),
+		    "subject", who);
+	gnutls_x509_crt_set_activation_time(
+	    crt, now + (spec->from ? spec->from : -DAY));
+	gnutls_x509_crt_set_expiration_time(
+	    crt, now + (spec->until ? spec->until : DAY));
 	add_extensions(spec, crt, who);
-	must(gnutls_x509_crt_sign2(crt, issuer, issuer_key, spec->digest ?
-	    spec->digest : GNUTLS_DIG_SHA256, 0), "signing", who);
+	must(gnutls_x509_crt_sign2(crt, issuer, issuer_key,
+	         spec->digest ? spec->digest : GNUTLS_DIG_SHA256, 0),
+	    "signing", who);
 }
 
 static void
@@ -347,8 +445,10 @@ put_crt(struct buf *b, gnutls_x509_crt_t crt)
 static struct cert_want
 want(void)
 {
-	return (struct cert_want) { .key_id = our_id, .names = wanted,
-		.n_names = COUNT(wanted), .now = now };
+	return (struct cert_want) { .key_id = our_id,
+		.names = wanted,
+		.n_names = COUNT(wanted),
+		.now = now };
 }
 
 /* -- chains --------------------------------------------------------------- */
@@ -356,7 +456,7 @@ want(void)
 static const struct {
 	const char *what;
 	enum who chain[5];
-	const char *why;	/* NULL: accepted */
+	const char *why; /* NULL: accepted */
 } chains[] = {
 	{ "leaf and issuer", { LEAF, CA1 }, NULL },
 	{ "root included", { LEAF, CA1, ROOT }, NULL },
@@ -368,8 +468,7 @@ static const struct {
 	{ "valid in an hour", { SOON, CA1 }, NULL },
 	{ "an RSA issuer", { BY_RSA_CA, RSA_CA }, NULL },
 	{ "an Ed25519 issuer", { BY_ED_CA, ED_CA }, NULL },
-	{ "an expired SHA-1 root at the end", { BY_OLD_ROOT, OLD_ROOT },
-	    NULL },
+	{ "an expired SHA-1 root at the end", { BY_OLD_ROOT, OLD_ROOT }, NULL },
 
 	{ "another key", { OTHER_KEY, CA1 }, "for another key" },
 	{ "another name", { OTHER_NAME, CA1 },
@@ -445,10 +544,10 @@ static const struct {
 	    "certificate 2 has a public key that is not acceptable" },
 	{ "a leaf that is its own issuer is no root", { SELF },
 	    "certificate 1 expired at" },
-	{ "an issuer with an RSA key that takes long", { BY_LARGE_RSA,
-	    LARGE_RSA }, "not acceptable: RSA, 8200 bits" },
-	{ "an issuer with an exponent that takes long", { BY_LARGE_E,
-	    LARGE_E }, "certificate 2 has an RSA exponent of 9 bytes" },
+	{ "an issuer with an RSA key that takes long",
+	    { BY_LARGE_RSA, LARGE_RSA }, "not acceptable: RSA, 8200 bits" },
+	{ "an issuer with an exponent that takes long", { BY_LARGE_E, LARGE_E },
+	    "certificate 2 has an RSA exponent of 9 bytes" },
 	{ "an issuer with an even modulus", { BY_EVEN_RSA, EVEN_RSA },
 	    "certificate 1 was not signed by the key of number 2" },
 };
@@ -510,8 +609,10 @@ test_wants(void)
 	/* openssl's idea of a chain, and its MD5 */
 	ok_err(cert_read("file", file.data, file.len, &cert, &err), &err,
 	    "chain.pem");
-	w = (struct cert_want) { .key_id = our_id, .names = wanted,
-		.n_names = 2, .now = cert.not_before };
+	w = (struct cert_want) { .key_id = our_id,
+		.names = wanted,
+		.n_names = 2,
+		.now = cert.not_before };
 	judge(&file, &w, NULL, "a chain made by openssl");
 	w.now++;
 	judge(&md5, &w, "signed with RSA-MD5", "MD5");
@@ -562,7 +663,8 @@ test_length(void)
 		size_t n;
 		const char *why;
 	} lengths[] = {
-		{ 10, NULL }, { 11, "more than 10 certificates" },
+		{ 10, NULL },
+		{ 11, "more than 10 certificates" },
 		{ 17, "more than 10 certificates" },
 	};
 	struct cert_want w = want();
@@ -595,12 +697,12 @@ static const struct {
 	    "a block \"PRIVATE KEY\": only CERTIFICATE blocks" },
 	{ "a private key behind", "", "",
 	    "-----BEGIN EC PRIVATE KEY-----\nAAAA\n"
-	    "-----END EC PRIVATE KEY-----\n", "a block \"EC PRIVATE KEY\"" },
+	    "-----END EC PRIVATE KEY-----\n",
+	    "a block \"EC PRIVATE KEY\"" },
 	{ "an old label", "", "-----BEGIN X509 CERTIFICATE-----\n", "",
 	    "a block \"X509 CERTIFICATE\"" },
-	{ "a trusted certificate", "",
-	    "-----BEGIN TRUSTED CERTIFICATE-----\n", "",
-	    "a block \"TRUSTED CERTIFICATE\"" },
+	{ "a trusted certificate", "", "-----BEGIN TRUSTED CERTIFICATE-----\n",
+	    "", "a block \"TRUSTED CERTIFICATE\"" },
 	{ "a longer label", "-----BEGIN CERTIFICATE REQUEST-----\n", "", "",
 	    "a block \"CERTIFICATE REQUEST\"" },
 	{ "no label", "-----BEGIN \n", "", "", "a block \"\"" },
@@ -608,29 +710,40 @@ static const struct {
 	    "a block \"CERTIFICATE\"" },
 	{ "text behind BEGIN", "-----BEGIN CERTIFICATE-----AAAA\n", "", "",
 	    "certificate 1: text behind its BEGIN" },
-	{ "an empty block", "-----BEGIN CERTIFICATE-----\n"
-	    "-----END CERTIFICATE-----\n", "", "",
-	    "certificate 1: not base64" },
+	{ "an empty block",
+	    "-----BEGIN CERTIFICATE-----\n"
+	    "-----END CERTIFICATE-----\n",
+	    "", "", "certificate 1: not base64" },
 	{ "a block without END", "-----BEGIN CERTIFICATE-----\nAAAA\n", "", "",
 	    "certificate 1: cut off, or its END line is missing" },
-	{ "END in the middle of a line", "-----BEGIN CERTIFICATE-----\n"
-	    "AAAA-----END CERTIFICATE-----\n", "", "", "certificate 1: cut" },
-	{ "text behind END", "-----BEGIN CERTIFICATE-----\nAAAA\n"
-	    "-----END CERTIFICATE-----x\n", "", "",
-	    "certificate 1: text behind its END" },
-	{ "another block's END", "-----BEGIN CERTIFICATE-----\nAAAA\n"
-	    "-----END PRIVATE KEY-----\n", "", "", "certificate 1: cut" },
-	{ "base64url", "-----BEGIN CERTIFICATE-----\n__8A\n"
-	    "-----END CERTIFICATE-----\n", "", "",
-	    "certificate 1: not base64" },
-	{ "headers", "-----BEGIN CERTIFICATE-----\nProc: 4\n\nAAAA\n"
-	    "-----END CERTIFICATE-----\n", "", "",
-	    "certificate 1: not base64" },
-	{ "no DER in it", "-----BEGIN CERTIFICATE-----\nAAAA\n"
-	    "-----END CERTIFICATE-----\n", "", "", "certificate 1: ASN1" },
-	{ "a block of BEGINs", "-----BEGIN CERTIFICATE-----\n"
-	    "-----BEGIN CERTIFICATE-----\n", "", "",
-	    "certificate 1: cut off" },
+	{ "END in the middle of a line",
+	    "-----BEGIN CERTIFICATE-----\n"
+	    "AAAA-----END CERTIFICATE-----\n",
+	    "", "", "certificate 1: cut" },
+	{ "text behind END",
+	    "-----BEGIN CERTIFICATE-----\nAAAA\n"
+	    "-----END CERTIFICATE-----x\n",
+	    "", "", "certificate 1: text behind its END" },
+	{ "another block's END",
+	    "-----BEGIN CERTIFICATE-----\nAAAA\n"
+	    "-----END PRIVATE KEY-----\n",
+	    "", "", "certificate 1: cut" },
+	{ "base64url",
+	    "-----BEGIN CERTIFICATE-----\n__8A\n"
+	    "-----END CERTIFICATE-----\n",
+	    "", "", "certificate 1: not base64" },
+	{ "headers",
+	    "-----BEGIN CERTIFICATE-----\nProc: 4\n\nAAAA\n"
+	    "-----END CERTIFICATE-----\n",
+	    "", "", "certificate 1: not base64" },
+	{ "no DER in it",
+	    "-----BEGIN CERTIFICATE-----\nAAAA\n"
+	    "-----END CERTIFICATE-----\n",
+	    "", "", "certificate 1: ASN1" },
+	{ "a block of BEGINs",
+	    "-----BEGIN CERTIFICATE-----\n"
+	    "-----BEGIN CERTIFICATE-----\n",
+	    "", "", "certificate 1: cut off" },
 };
 
 static void
@@ -707,7 +820,8 @@ test_floods(void)
 	judge(&begins, &w, "certificate 1: cut off", "256 KiB of BEGINs");
 
 	while (pairs.len < 255 * kib)
-		buf_puts(&pairs, "-----BEGIN CERTIFICATE-----\nAAAA\n"
+		buf_puts(&pairs,
+		    "-----BEGIN CERTIFICATE-----\nAAAA\n"
 		    "-----END CERTIFICATE-----\n");
 	judge(&pairs, &w, "more than 10 certificates", "255 KiB of blocks");
 
@@ -727,15 +841,14 @@ test_floods(void)
 static void
 test_fields(const struct cert *c)
 {
-	static const char *const names[] = { "www.example.com",
-		"*.example.com", "192.0.2.1", "2001:db8::1",
-		"xn--bcher-kva.example" };
+	static const char *const names[] = { "www.example.com", "*.example.com",
+		"192.0.2.1", "2001:db8::1", "xn--bcher-kva.example" };
 
 	is_int((long long)c->n_names, 5, "five names; e-mail is passed over");
 	for (size_t i = 0; i < COUNT(names) && i < c->n_names; i++)
 		is(c->names[i].value, names[i], "name %zu", i + 1);
 	ok(c->serial_len == 6 &&
-	    memcmp(c->serial, "\x00\x87\x65\x43\x21\x01", 6) == 0,
+	        memcmp(c->serial, "\x00\x87\x65\x43\x21\x01", 6) == 0,
 	    "the serial number keeps its zero");
 	is_int((long long)c->aki_len, 20, "authority key identifier");
 	is(c->issuer, "Example CA", "issuer");
@@ -756,8 +869,8 @@ test_read(void)
 	gnutls_datum_t der = { NULL, 0 };
 	struct cert c;
 
-	ok_err(cert_read("leaf", pem.data, pem.len, &c, &err), &err,
-	    "leaf.pem");
+	ok_err(
+	    cert_read("leaf", pem.data, pem.len, &c, &err), &err, "leaf.pem");
 	test_fields(&c);
 	cert_release(&c);
 	ok(!c.names && c.n_names == 0, "a released one is empty");
@@ -772,7 +885,8 @@ test_read(void)
 	gnutls_x509_crt_export2(world[CA1].crt, GNUTLS_X509_FMT_DER, &der);
 	ok_err(cert_read("der", der.data, der.size, &c, &err), &err, "DER");
 	ok(c.is_ca && c.n_names == 0 && !c.must_staple && c.aki_len == 0 &&
-	    !c.ocsp_url[0], "a CA without anything");
+	        !c.ocsp_url[0],
+	    "a CA without anything");
 	is(c.issuer, "Root", "issuer");
 	fails(cert_ari_id(&c, &ari, &err), &err, ERR_DATA,
 	    "no authority key identifier", "no ARI without one");
@@ -787,7 +901,7 @@ static void
 test_not_read(void)
 {
 	static const char empty[] = "-----BEGIN CERTIFICATE-----\nAAAA\n"
-	    "-----END CERTIFICATE-----\n";
+	                            "-----END CERTIFICATE-----\n";
 	struct buf key = data("p256.pem"), cut = data("leaf.pem");
 	char *large = xcalloc(1, CERT_SIZE + 1);
 	struct cert c = { .n_names = 42 };
@@ -815,7 +929,8 @@ test_not_read(void)
 static void
 test_ari(void)
 {
-	static const char pem[] = "-----BEGIN CERTIFICATE-----\n"
+	static const char pem[] =
+	    "-----BEGIN CERTIFICATE-----\n"
 	    "MIIBQzCB66ADAgECAgUAh2VDITAKBggqhkjOPQQDAjAVMRMwEQYDVQQDEwpFeGFt\n"
 	    "cGxlIENBMCIYDzAwMDEwMTAxMDAwMDAwWhgPMDAwMTAxMDEwMDAwMDBaMBYxFDAS\n"
 	    "BgNVBAMTC2V4YW1wbGUuY29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEeBZu\n"
@@ -829,11 +944,10 @@ test_ari(void)
 	struct cert c;
 
 	if (!ok_err(cert_read("vector", pem, strlen(pem), &c, &err), &err,
-	    "RFC 9773's certificate"))
+	        "RFC 9773's certificate"))
 		return;
 	ok_err(cert_ari_id(&c, &id, &err), &err, "its CertID");
-	is(buf_str(&id), "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE",
-	    "... is right");
+	is(buf_str(&id), "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE", "... is right");
 	ok(c.not_after < 1, "a date before 1970 is past");
 	buf_release(&id);
 	cert_release(&c);
@@ -852,8 +966,8 @@ self_issued(const char *cn, size_t len, const char *aia, size_t aia_len)
 	gnutls_x509_crt_init(&world[NOBODY].crt);
 	make_key(&spec, &world[NOBODY].key, NOBODY);
 	if (aia)
-		gnutls_x509_crt_set_extension_by_oid(world[NOBODY].crt,
-		    "1.3.6.1.5.5.7.1.1", aia, aia_len, 0);
+		gnutls_x509_crt_set_extension_by_oid(
+		    world[NOBODY].crt, "1.3.6.1.5.5.7.1.1", aia, aia_len, 0);
 	make(&spec, NOBODY, world[NOBODY].crt, world[NOBODY].key);
 	put_crt(&b, world[NOBODY].crt);
 	ok_err(cert_read("x", b.data, b.len, &c, &err), &err, "reading");
@@ -889,15 +1003,14 @@ test_ocsp(void)
 {
 	struct cert c;
 
-	c = self_issued("x", 1, "\x30\x15\x30\x13" OCSP
-	    "\x86\x07http://", 23);
+	c = self_issued("x", 1, "\x30\x15\x30\x13" OCSP "\x86\x07http://", 23);
 	is(c.ocsp_url, "http://", "an OCSP URL");
-	c = self_issued("x", 1, "\x30\x15\x30\x13" OCSP
-	    "\x86\x07htt\0://", 23);
+	c = self_issued("x", 1, "\x30\x15\x30\x13" OCSP "\x86\x07htt\0://", 23);
 	is(c.ocsp_url, "", "none with a NUL");
 }
 
-#define TEN_ARCS ".1000000000.1000000000.1000000000.1000000000.1000000000" \
+#define TEN_ARCS                                                               \
+	".1000000000.1000000000.1000000000.1000000000.1000000000"              \
 	".1000000000.1000000000.1000000000.1000000000.1000000000"
 #define LONG_OID "1.3" TEN_ARCS TEN_ARCS
 
@@ -917,7 +1030,8 @@ for_servers(const char *purposes)
 	while ((oid = strsep(&rest, " ")))
 		if (*oid)
 			must(gnutls_x509_crt_set_key_purpose_oid(
-			    world[NOBODY].crt, oid, 0), "purpose", NOBODY);
+			         world[NOBODY].crt, oid, 0),
+			    "purpose", NOBODY);
 	make(&spec, NOBODY, world[NOBODY].crt, world[NOBODY].key);
 	put_crt(&b, world[NOBODY].crt);
 	ok_err(cert_read("x", b.data, b.len, &c, &err), &err, "reading");
@@ -934,23 +1048,21 @@ test_purposes(void)
 	static const struct {
 		const char *purposes;
 		bool want;
-	} rows[] = {
-		{ "", true },
-		{ GNUTLS_KP_TLS_WWW_SERVER, true },
+	} rows[] = { { "", true }, { GNUTLS_KP_TLS_WWW_SERVER, true },
 		{ GNUTLS_KP_ANY, true },
 		{ GNUTLS_KP_TLS_WWW_CLIENT " " GNUTLS_KP_TLS_WWW_SERVER, true },
 		{ GNUTLS_KP_TLS_WWW_CLIENT, false },
-		{ GNUTLS_KP_CODE_SIGNING " " GNUTLS_KP_EMAIL_PROTECTION, false },
+		{ GNUTLS_KP_CODE_SIGNING " " GNUTLS_KP_EMAIL_PROTECTION,
+		    false },
 		{ "1.3.6.1.5.5.7.3.11", false },
 		/* longer than GnuTLS reads them */
 		{ LONG_OID, false },
-		{ LONG_OID " " GNUTLS_KP_TLS_WWW_SERVER, true }
-	};
+		{ LONG_OID " " GNUTLS_KP_TLS_WWW_SERVER, true } };
 
 	for (size_t i = 0; i < COUNT(rows); i++)
 		ok(for_servers(rows[i].purposes) == rows[i].want,
-		    "%s for servers: purposes %zu", rows[i].want ? "is" :
-		    "is not", i);
+		    "%s for servers: purposes %zu",
+		    rows[i].want ? "is" : "is not", i);
 }
 
 static void
@@ -1002,8 +1114,8 @@ test_trusted(void)
 	size_t n = 0;
 
 	put_crt(&b, world[ROOT].crt);
-	ok_err(cert_trust_check("ca", b.data, b.len, &n, &err), &err,
-	    "one root");
+	ok_err(
+	    cert_trust_check("ca", b.data, b.len, &n, &err), &err, "one root");
 	is_int((long long)n, 1, "... is one");
 	buf_puts(&b, "# a comment\n\nStranger\n========\n  ");
 	put_crt(&b, world[STRANGER].crt);
@@ -1023,11 +1135,14 @@ test_not_trusted(void)
 	} bad[] = {
 		{ "nothing", "", "ca: no certificate in it" },
 		{ "text", "no PEM here\n", "ca: no certificate in it" },
-		{ "a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n"
+		{ "a key",
+		    "-----BEGIN PRIVATE KEY-----\nAAAA\n"
 		    "-----END PRIVATE KEY-----\n",
 		    "ca: a block \"PRIVATE KEY\"" },
-		{ "rubbish", "-----BEGIN CERTIFICATE-----\nAAAA\n"
-		    "-----END CERTIFICATE-----\n", "ca: certificate 1: ASN1" },
+		{ "rubbish",
+		    "-----BEGIN CERTIFICATE-----\nAAAA\n"
+		    "-----END CERTIFICATE-----\n",
+		    "ca: certificate 1: ASN1" },
 		{ "half a block", "-----BEGIN CERTIFICATE-----\nAAAA\n",
 		    "ca: certificate 1: cut off" },
 	};
@@ -1037,9 +1152,9 @@ test_not_trusted(void)
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct buf b = BUF_INIT;
 
-		fails(cert_trust_check("ca", bad[i].text, strlen(bad[i].text),
-		    &n, &err), &err, ERR_CONFIG, bad[i].why, "%s is refused",
-		    bad[i].what);
+		fails(cert_trust_check(
+		          "ca", bad[i].text, strlen(bad[i].text), &n, &err),
+		    &err, ERR_CONFIG, bad[i].why, "%s is refused", bad[i].what);
 		if (i < 2)
 			continue;
 		put_crt(&b, world[ROOT].crt);

@@ -42,19 +42,19 @@ is_san(gnutls_x509_crq_t crq, unsigned int i, int type, const void *want,
 	char bytes[256];
 	size_t size = sizeof(bytes);
 	unsigned int got = 0;
-	int rc = gnutls_x509_crq_get_subject_alt_name(crq, i, bytes, &size,
-	    &got, NULL);
+	int rc = gnutls_x509_crq_get_subject_alt_name(
+	    crq, i, bytes, &size, &got, NULL);
 
-	ok(rc == type && (rc < 0 || (size == len &&
-	    memcmp(bytes, want, len) == 0)), "name %u", i + 1);
+	ok(rc == type &&
+	        (rc < 0 || (size == len && memcmp(bytes, want, len) == 0)),
+	    "name %u", i + 1);
 }
 
 static void
 test_names(enum key_type type, int algorithm)
 {
 	struct identifier names[] = { name("www.example.com"),
-		name("*.example.com"), name("192.0.2.1"),
-		name("2001:db8::1") };
+		name("*.example.com"), name("192.0.2.1"), name("2001:db8::1") };
 	struct err err = ERR_INIT;
 	struct key *key = key_new(type, &err);
 	unsigned char id[32], same[32];
@@ -78,8 +78,10 @@ test_names(enum key_type type, int algorithm)
 	    GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE, "no subject");
 	size = sizeof(same);
 	ok(key_id(key, id, &err) == 0 &&
-	    gnutls_x509_crq_get_key_id(crq, GNUTLS_KEYID_USE_SHA256, same,
-	    &size) == 0 && memcmp(id, same, 32) == 0, "the key");
+	        gnutls_x509_crq_get_key_id(
+	            crq, GNUTLS_KEYID_USE_SHA256, same, &size) == 0 &&
+	        memcmp(id, same, 32) == 0,
+	    "the key");
 	gnutls_x509_crq_deinit(crq);
 	buf_release(&der);
 	key_free(key);
@@ -103,8 +105,11 @@ test_must_staple(bool wanted)
 	gnutls_x509_tlsfeatures_init(&features);
 	rc = gnutls_x509_crq_get_tlsfeatures(crq, features, 0, NULL);
 	if (wanted) {
-		ok(rc == 0 && gnutls_x509_tlsfeatures_get(features, 0,
-		    &feature) == 0 && feature == 5, "status_request");
+		ok(rc == 0 &&
+		        gnutls_x509_tlsfeatures_get(features, 0, &feature) ==
+		            0 &&
+		        feature == 5,
+		    "status_request");
 		ok(gnutls_x509_tlsfeatures_get(features, 1, &feature) < 0,
 		    "... alone");
 	} else {

@@ -16,10 +16,18 @@ static const struct {
 	{ "WWW.Example.COM.", "www.example.com", false },
 	{ "192.0.2.1", "192.0.2.1", false },
 	{ "*.example.com", "*.example.com", true },
-	{ "b\xc3\xbc" "cher.example", "xn--bcher-kva.example", false },
-	{ "B\xc3\xbc" "CHER.Example", "xn--bcher-kva.example", false },
-	{ "*.b\xc3\xbc" "cher.example", "*.xn--bcher-kva.example", true },
-	{ "stra\xc3\x9f" "e.example", "xn--strae-oqa.example", false },
+	{ "b\xc3\xbc"
+	  "cher.example",
+	    "xn--bcher-kva.example", false },
+	{ "B\xc3\xbc"
+	  "CHER.Example",
+	    "xn--bcher-kva.example", false },
+	{ "*.b\xc3\xbc"
+	  "cher.example",
+	    "*.xn--bcher-kva.example", true },
+	{ "stra\xc3\x9f"
+	  "e.example",
+	    "xn--strae-oqa.example", false },
 	{ "\xe4\xbe\x8b\xe3\x81\x88.\xe3\x83\x86\xe3\x82\xb9\xe3\x83\x88",
 	    "xn--r8jz45g.xn--zckzah", false },
 };
@@ -28,12 +36,20 @@ static const struct {
 	const char *text, *why, *what;
 } bad[] = {
 	{ "b\xc3(cher.example", "internationalised", "broken UTF-8" },
-	{ "\xc3\x96" "bb.example", "if \"\xc3\xb6" "bb.example\" is meant",
+	{ "\xc3\x96"
+	  "bb.example",
+	    "if \"\xc3\xb6"
+	    "bb.example\" is meant",
 	    "an upper case letter" },
-	{ "bu\xcc\x88" "cher.example", "if \"b\xc3\xbc" "cher.example\"",
+	{ "bu\xcc\x88"
+	  "cher.example",
+	    "if \"b\xc3\xbc"
+	    "cher.example\"",
 	    "a combining diaeresis" },
-	{ "b\xc3\xbc" "cher\xe3\x80\x82" "example", "cher.example\" is",
-	    "an ideographic full stop" },
+	{ "b\xc3\xbc"
+	  "cher\xe3\x80\x82"
+	  "example",
+	    "cher.example\" is", "an ideographic full stop" },
 	{ "\xc3\xbc\xe2\x84\x80.example", "not in U-labels",
 	    "a character that maps to a/c" },
 	{ "\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.1",
@@ -56,7 +72,7 @@ test_good(void)
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		if (!ok_err(idna_identifier(good[i].text, &id, &err), &err,
-		    "%s is taken", good[i].value))
+		        "%s is taken", good[i].value))
 			continue;
 		is(id.value, good[i].value, "... as that");
 		ok(id.wildcard == good[i].wildcard, "... wildcard or not");

@@ -21,7 +21,7 @@
 struct parts {
 	struct json *json;
 	const char *protected, *payload, *signature;
-	struct buf header, body, sig;	/* decoded */
+	struct buf header, body, sig; /* decoded */
 };
 
 static void
@@ -30,10 +30,10 @@ get(struct parts *p, const char *member, const char **text, struct buf *bytes)
 	struct err err = ERR_INIT;
 
 	*text = "";
-	ok_err(json_get_string("jws", p->json, member, JSON_REQUIRED, text,
-	    &err), &err, "it has %s", member);
-	ok(b64url_decode(*text, strlen(*text), bytes) == 0,
-	    "... in base64url");
+	ok_err(
+	    json_get_string("jws", p->json, member, JSON_REQUIRED, text, &err),
+	    &err, "it has %s", member);
+	ok(b64url_decode(*text, strlen(*text), bytes) == 0, "... in base64url");
 }
 
 static void
@@ -75,8 +75,8 @@ verifies(const struct key *key, const struct parts *p)
 	gnutls_pubkey_import_privkey(pub, priv, 0, 0);
 	in = gtls_datum(text, strlen(text));
 	good = p->sig.len == 64 && gnutls_encode_rs_value(&der, &r, &s) == 0 &&
-	    gnutls_pubkey_verify_data2(pub, GNUTLS_SIGN_ECDSA_SHA256, 0, &in,
-	    &der) == 0;
+	    gnutls_pubkey_verify_data2(
+	        pub, GNUTLS_SIGN_ECDSA_SHA256, 0, &in, &der) == 0;
 	gnutls_privkey_deinit(priv);
 	gnutls_pubkey_deinit(pub);
 	gtls_free(&der);
@@ -95,8 +95,10 @@ test_kid(const struct key *key)
 	ok_err(jws_sign(key, KID, "no-NCE_1", URL, payload, &jws, &err), &err,
 	    "signed by kid");
 	take_apart(&jws, &p);
-	is(buf_str(&p.header), "{\"alg\":\"ES256\",\"kid\":\"" KID
-	    "\",\"nonce\":\"no-NCE_1\",\"url\":\"" URL "\"}", "its header");
+	is(buf_str(&p.header),
+	    "{\"alg\":\"ES256\",\"kid\":\"" KID
+	    "\",\"nonce\":\"no-NCE_1\",\"url\":\"" URL "\"}",
+	    "its header");
 	is(buf_str(&p.body), payload, "its payload");
 	ok(verifies(key, &p), "its signature");
 	put_away(&p);
@@ -116,7 +118,8 @@ test_jwk(const struct key *key)
 	take_apart(&jws, &p);
 	ok_err(key_jwk(key, &jwk, &err), &err, "the key");
 	want = xasprintf("{\"alg\":\"ES256\",\"jwk\":%s,\"nonce\":\"n\","
-	    "\"url\":\"%s\"}", buf_str(&jwk), URL);
+	                 "\"url\":\"%s\"}",
+	    buf_str(&jwk), URL);
 	is(buf_str(&p.header), want, "its header");
 	ok(verifies(key, &p), "its signature");
 	free(want);
@@ -132,8 +135,8 @@ test_post_as_get(const struct key *key)
 	struct err err = ERR_INIT;
 	struct parts p;
 
-	ok_err(jws_sign(key, KID, "n", URL, "", &jws, &err), &err,
-	    "POST-as-GET");
+	ok_err(
+	    jws_sign(key, KID, "n", URL, "", &jws, &err), &err, "POST-as-GET");
 	take_apart(&jws, &p);
 	is(p.payload, "", "its payload is empty, not an empty object");
 	ok(verifies(key, &p), "its signature");
@@ -152,9 +155,10 @@ test_escapes(const struct key *key)
 	ok_err(jws_sign(key, KID, "\",\"x\":\"", URL "/a\"b", "", &jws, &err),
 	    &err, "quotes in what a CA sent");
 	take_apart(&jws, &p);
-	is(buf_str(&p.header), "{\"alg\":\"ES256\",\"kid\":\"" KID
-	    "\",\"nonce\":\"\\\",\\\"x\\\":\\\"\",\"url\":\"" URL
-	    "/a\\\"b\"}", "are escaped, slashes are not");
+	is(buf_str(&p.header),
+	    "{\"alg\":\"ES256\",\"kid\":\"" KID
+	    "\",\"nonce\":\"\\\",\\\"x\\\":\\\"\",\"url\":\"" URL "/a\\\"b\"}",
+	    "are escaped, slashes are not");
 	put_away(&p);
 	buf_release(&jws);
 }
@@ -165,7 +169,7 @@ test_rsa(void)
 	struct err err = ERR_INIT;
 	struct key *key = key_new(KEY_RSA2048, &err);
 	static const char begin[] = "{\"alg\":\"RS256\",\"jwk\":"
-	    "{\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"";
+	                            "{\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"";
 	struct buf jws = BUF_INIT;
 	struct parts p;
 
@@ -193,8 +197,10 @@ test_eab(const struct key *key)
 	ok_err(jws_eab(key, "kid-1", mac, 5, URL, &jws, &err), &err,
 	    "external account binding");
 	take_apart(&jws, &p);
-	is(buf_str(&p.header), "{\"alg\":\"HS256\",\"kid\":\"kid-1\","
-	    "\"url\":\"" URL "\"}", "its header has no nonce");
+	is(buf_str(&p.header),
+	    "{\"alg\":\"HS256\",\"kid\":\"kid-1\","
+	    "\"url\":\"" URL "\"}",
+	    "its header has no nonce");
 	ok_err(key_jwk(key, &jwk, &err), &err, "the key");
 	is(buf_str(&p.body), buf_str(&jwk), "its payload is the account's key");
 	input = xasprintf("%s.%s", p.protected, p.payload);
@@ -202,8 +208,8 @@ test_eab(const struct key *key)
 	ok(p.sig.len == SHA256_LEN && memcmp(p.sig.data, want, SHA256_LEN) == 0,
 	    "its MAC");
 	buf_clear(&jws);
-	fails(jws_eab(key, "kid-1", mac, 0, URL, &jws, &err), &err,
-	    ERR_CONFIG, "MAC key is empty", "an empty MAC key is refused");
+	fails(jws_eab(key, "kid-1", mac, 0, URL, &jws, &err), &err, ERR_CONFIG,
+	    "MAC key is empty", "an empty MAC key is refused");
 	ok(jws.len == 0, "... and nothing written");
 	free(input);
 	put_away(&p);

@@ -17,32 +17,33 @@
 enum { FILE_CAP = 65536, TOO_LARGE = 300 * 1024 };
 
 /* RFC 7515, A.2; its signing input stands in A.3 too, but for the header. */
-#define CLAIMS "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9" \
+#define CLAIMS                                                                 \
+	"eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9"          \
 	"leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 
 struct rsa_numbers {
-	const char *n, *d, *p, *q;	/* base64url; e is AQAB */
+	const char *n, *d, *p, *q; /* base64url; e is AQAB */
 };
 
 static const struct rsa_numbers rfc7515 = {
 	.n = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp"
-	    "-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWv"
-	    "G6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA"
-	    "9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4L"
-	    "T6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcD"
-	    "TW9gb54h4FRWyuXpoQ",
+	     "-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWv"
+	     "G6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA"
+	     "9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4L"
+	     "T6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcD"
+	     "TW9gb54h4FRWyuXpoQ",
 	.d = "Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_G"
-	    "Q5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVR"
-	    "UCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYa"
-	    "nrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQ"
-	    "T5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0"
-	    "QU91p1DhOVRuOopznQ",
+	     "Q5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVR"
+	     "UCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYa"
+	     "nrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQ"
+	     "T5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0"
+	     "QU91p1DhOVRuOopznQ",
 	.p = "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBds"
-	    "s1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5"
-	    "xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc",
+	     "s1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5"
+	     "xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc",
 	.q = "uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHA"
-	    "jLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtX"
-	    "lnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc",
+	     "jLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtX"
+	     "lnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc",
 };
 
 static const char rfc7515_signature[] =
@@ -55,24 +56,24 @@ static const char rfc7515_signature[] =
 /* RFC 7517, A.2, whose public half is the example of RFC 7638, 3.1. */
 static const struct rsa_numbers rfc7638 = {
 	.n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86z"
-	    "wu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-"
-	    "5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-"
-	    "65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5haj"
-	    "rn1n91CbOpbISD08qNLyrdkt-"
-	    "bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-"
-	    "G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+	     "wu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-"
+	     "5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-"
+	     "65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5haj"
+	     "rn1n91CbOpbISD08qNLyrdkt-"
+	     "bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-"
+	     "G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
 	.d = "X4cTteJY_gn4FYPsXB8rdXix5vwsg1FLN5E3EaG6RJoVH-HLLKD9M7dx5oo7GURk"
-	    "nchnrRweUkC7hT5fJLM0WbFAKNLWY2vv7B6NqXSzUvxT0_YSfqijwp3RTzlBaCxWp"
-	    "4doFk5N2o8Gy_nHNKroADIkJ46pRUohsXywbReAdYaMwFs9tv8d_cPVY3i07a3t8M"
-	    "N6TNwm0dSawm9v47UiCl3Sk5ZiG7xojPLu4sbg1U2jx4IBTNBznbJSzFHK66jT8bg"
-	    "kuqsk0GjskDJk19Z4qwjwbsnn4j2WBii3RL-Us2lGVkY8fkFzme1z0HbIkfz0Y6mq"
-	    "nOYtqc0X4jfcKoAC8Q",
+	     "nchnrRweUkC7hT5fJLM0WbFAKNLWY2vv7B6NqXSzUvxT0_YSfqijwp3RTzlBaCxWp"
+	     "4doFk5N2o8Gy_nHNKroADIkJ46pRUohsXywbReAdYaMwFs9tv8d_cPVY3i07a3t8M"
+	     "N6TNwm0dSawm9v47UiCl3Sk5ZiG7xojPLu4sbg1U2jx4IBTNBznbJSzFHK66jT8bg"
+	     "kuqsk0GjskDJk19Z4qwjwbsnn4j2WBii3RL-Us2lGVkY8fkFzme1z0HbIkfz0Y6mq"
+	     "nOYtqc0X4jfcKoAC8Q",
 	.p = "83i-7IvMGXoMXCskv73TKr8637FiO7Z27zv8oj6pbWUQyLPQBQxtPVnwD20R-60e"
-	    "TDmD2ujnMt5PoqMrm8RfmNhVWDtjjMmCMjOpSXicFHj7XOuVIYQyqVWlWEh6dN36G"
-	    "VZYk93N8Bc9vY41xy8B9RzzOGVQzXvNEvn7O0nVbfs",
+	     "TDmD2ujnMt5PoqMrm8RfmNhVWDtjjMmCMjOpSXicFHj7XOuVIYQyqVWlWEh6dN36G"
+	     "VZYk93N8Bc9vY41xy8B9RzzOGVQzXvNEvn7O0nVbfs",
 	.q = "3dfOR9cuYq-0S-mkFLzgItgMEfFzB2q3hWehMuG0oCuqnb3vobLyumqjVZQO1dIr"
-	    "dwgTnCdpYzBcOfW5r370AFXjiWft_NGEiovonizhKpo9VVS78TzFgxkIdrecRezsZ"
-	    "-1kYd_s1qDbxtkDEgfAITAG9LUnADun4vIcb6yelxk",
+	     "dwgTnCdpYzBcOfW5r370AFXjiWft_NGEiovonizhKpo9VVS78TzFgxkIdrecRezsZ"
+	     "-1kYd_s1qDbxtkDEgfAITAG9LUnADun4vIcb6yelxk",
 };
 
 /* -- helpers -- */
@@ -136,8 +137,8 @@ rsa_key(const struct rsa_numbers *rsa)
 	gnutls_x509_privkey_t k;
 
 	gnutls_x509_privkey_init(&k);
-	gnutls_x509_privkey_import_rsa_raw2(k, &n, &e, &d, &p, &q, NULL, NULL,
-	    NULL);
+	gnutls_x509_privkey_import_rsa_raw2(
+	    k, &n, &e, &d, &p, &q, NULL, NULL, NULL);
 	for (size_t i = 0; i < 5; i++)
 		buf_release(&b[i]);
 	return reload(k);
@@ -157,8 +158,8 @@ ec_key(void)
 	gnutls_x509_privkey_t k;
 
 	gnutls_x509_privkey_init(&k);
-	gnutls_x509_privkey_import_ecc_raw(k, GNUTLS_ECC_CURVE_SECP256R1, &x,
-	    &y, &d);
+	gnutls_x509_privkey_import_ecc_raw(
+	    k, GNUTLS_ECC_CURVE_SECP256R1, &x, &y, &d);
 	for (size_t i = 0; i < 3; i++)
 		buf_release(&b[i]);
 	return reload(k);
@@ -222,7 +223,8 @@ test_new(void)
 		enum key_type type;
 		const char *alg;
 	} made[] = {
-		{ KEY_P256, "ES256" }, { KEY_P384, "ES384" },
+		{ KEY_P256, "ES256" },
+		{ KEY_P384, "ES384" },
 		{ KEY_RSA2048, "RS256" },
 	};
 	unsigned char id[32], again[32];
@@ -240,8 +242,10 @@ test_new(void)
 		ok(strstr(buf_str(&pem), "BEGIN PRIVATE KEY"), "... as PKCS#8");
 		copy = key_load("copy", pem.data, pem.len, &err);
 		ok(copy && key_type(copy) == made[i].type, "... is loaded");
-		ok(key_id(key, id, &err) == 0 && key_id(copy, again, &err) == 0
-		    && memcmp(id, again, 32) == 0, "... and is the same");
+		ok(key_id(key, id, &err) == 0 &&
+		        key_id(copy, again, &err) == 0 &&
+		        memcmp(id, again, 32) == 0,
+		    "... and is the same");
 		key_free(copy);
 		key_free(key);
 		buf_release(&pem);
@@ -262,9 +266,11 @@ test_load(void)
 	gnutls_datum_t der;
 
 	ok(key_id(a, id, &err) == 0 && key_id(b, same, &err) == 0 &&
-	    memcmp(id, same, 32) == 0, "PKCS#8 and SEC1 hold one key");
+	        memcmp(id, same, 32) == 0,
+	    "PKCS#8 and SEC1 hold one key");
 	ok(key_type(a) == KEY_P256 && key_type(c) == KEY_OTHER &&
-	    key_type(d) == KEY_RSA2048, "types");
+	        key_type(d) == KEY_RSA2048,
+	    "types");
 	is(key_jws_alg(c), "ES512", "a P-521 key can be used");
 	der = spki(a);
 	hash_sha256(der.data, der.size, hash);
@@ -308,8 +314,8 @@ test_refused(void)
 		struct buf b = data(bad[i].file);
 
 		key = key_load(bad[i].file, b.data, b.len, &err);
-		fails(key ? 0 : -1, &err, ERR_DATA, bad[i].why,
-		    "%s is refused", bad[i].file);
+		fails(key ? 0 : -1, &err, ERR_DATA, bad[i].why, "%s is refused",
+		    bad[i].file);
 		ok(strncmp(err.text, bad[i].file, strlen(bad[i].file)) == 0,
 		    "... by name");
 		key_free(key);
@@ -331,8 +337,10 @@ test_vectors(void)
 	struct err err = ERR_INIT;
 
 	ok_err(key_jwk(ec, &text, &err), &err, "JWK of RFC 7515 A.3's key");
-	is(buf_str(&text), "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" X
-	    "\",\"y\":\"" Y "\"}", "... is right");
+	is(buf_str(&text),
+	    "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" X "\",\"y\":\"" Y
+	    "\"}",
+	    "... is right");
 	buf_clear(&text);
 	ok_err(key_thumbprint(ec, &text, &err), &err, "its thumbprint");
 	is(buf_str(&text), "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U",
@@ -417,10 +425,11 @@ test_padding(void)
 static bool
 verifies(const struct key *key, const struct buf *sig, const char *text)
 {
-	gnutls_sign_algorithm_t algorithm =
-	    strcmp(key_jws_alg(key), "ES256") == 0 ? GNUTLS_SIGN_ECDSA_SHA256 :
+	gnutls_sign_algorithm_t algorithm = strcmp(key_jws_alg(key), "ES256") ==
+	        0 ?
+	    GNUTLS_SIGN_ECDSA_SHA256 :
 	    strcmp(key_jws_alg(key), "ES384") == 0 ? GNUTLS_SIGN_ECDSA_SHA384 :
-	    GNUTLS_SIGN_ECDSA_SHA512;
+	                                             GNUTLS_SIGN_ECDSA_SHA512;
 	gnutls_datum_t r = gtls_datum(sig->data, sig->len / 2), der;
 	gnutls_datum_t s = gtls_datum(sig->data + sig->len / 2, sig->len / 2);
 	gnutls_datum_t in = gtls_datum(text, strlen(text));

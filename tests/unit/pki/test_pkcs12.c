@@ -18,10 +18,10 @@
 #define PASSWORD "gl\303\274ckspilz 7"
 #define NAME "www.example.com"
 
-enum { AROUND = 128 };			/* bytes before and behind */
+enum { AROUND = 128 }; /* bytes before and behind */
 
 static struct key *key, *other;
-static struct buf chain;		/* leaf and issuer */
+static struct buf chain; /* leaf and issuer */
 static size_t leaf_len;
 
 static void
@@ -81,8 +81,8 @@ static bool
 holds(const struct buf *p12, const char *password, size_t len,
     const struct key *k, const char *name)
 {
-	return pkcs12_holds(p12->data, p12->len, password, chain.data, len, k,
-	    name);
+	return pkcs12_holds(
+	    p12->data, p12->len, password, chain.data, len, k, name);
 }
 
 static void
@@ -92,8 +92,9 @@ test_make(void)
 	struct buf twice = BUF_INIT;
 	struct err err = ERR_INIT;
 
-	ok_err(pkcs12_make(chain.data, chain.len, key, NAME, PASSWORD, &p12,
-	    &err), &err, "a file is made");
+	ok_err(
+	    pkcs12_make(chain.data, chain.len, key, NAME, PASSWORD, &p12, &err),
+	    &err, "a file is made");
 	ok(p12.secret, "and is a secret");
 	ok(holds(&p12, PASSWORD, chain.len, key, NAME),
 	    "it holds what was put in");
@@ -101,19 +102,22 @@ test_make(void)
 	ok(!holds(&p12, PASSWORD, leaf_len, key, NAME), "fewer certificates");
 	buf_put(&twice, chain.data, leaf_len);
 	buf_put(&twice, chain.data, leaf_len);
-	ok(!pkcs12_holds(p12.data, p12.len, PASSWORD, twice.data, twice.len,
-	    key, NAME), "another issuer");
+	ok(!pkcs12_holds(
+	       p12.data, p12.len, PASSWORD, twice.data, twice.len, key, NAME),
+	    "another issuer");
 	buf_release(&twice);
 	ok(!holds(&p12, PASSWORD, chain.len, other, NAME), "another key");
 	ok(!holds(&p12, PASSWORD, chain.len, key, "mail.example.com"),
 	    "another name");
-	ok_err(pkcs12_make(chain.data, leaf_len, key, NAME, PASSWORD, &alone,
-	    &err), &err, "the leaf alone");
+	ok_err(pkcs12_make(
+	           chain.data, leaf_len, key, NAME, PASSWORD, &alone, &err),
+	    &err, "the leaf alone");
 	ok(holds(&alone, PASSWORD, leaf_len, key, NAME), "is held");
 	ok(!holds(&alone, PASSWORD, chain.len, key, NAME),
 	    "and more certificates are not");
-	ok_err(pkcs12_make(chain.data, chain.len, key, NAME, PASSWORD, &again,
-	    &err), &err, "once more");
+	ok_err(pkcs12_make(
+	           chain.data, chain.len, key, NAME, PASSWORD, &again, &err),
+	    &err, "once more");
 	ok(again.len != p12.len || memcmp(again.data, p12.data, p12.len) != 0,
 	    "salts are fresh");
 	ok(holds(&again, PASSWORD, chain.len, key, NAME),
@@ -133,8 +137,8 @@ test_damaged(void)
 	size_t i, step, held = 0;
 	bool same;
 
-	if (pkcs12_make(chain.data, chain.len, key, NAME, PASSWORD, &p12,
-	    &err) == -1)
+	if (pkcs12_make(
+	        chain.data, chain.len, key, NAME, PASSWORD, &p12, &err) == -1)
 		exit(99);
 	/* Each try costs two key derivations. */
 	step = p12.len / 60 + 1;
@@ -146,8 +150,8 @@ test_damaged(void)
 	}
 	is_int((long long)held, 0, "a changed byte is another file");
 	for (i = 0; i < p12.len; i += step)
-		held += pkcs12_holds(p12.data, i, PASSWORD, chain.data,
-		    chain.len, key, NAME);
+		held += pkcs12_holds(
+		    p12.data, i, PASSWORD, chain.data, chain.len, key, NAME);
 	is_int((long long)held, 0, "and so is a part");
 	buf_release(&p12);
 }
@@ -158,14 +162,16 @@ test_refused(void)
 	struct buf out = BUF_INIT;
 	struct err err = ERR_INIT;
 
-	fails(pkcs12_make(chain.data, chain.len, other, NAME, PASSWORD, &out,
-	    &err), &err, ERR_DATA, "not the certificate's", "another's key");
+	fails(pkcs12_make(
+	          chain.data, chain.len, other, NAME, PASSWORD, &out, &err),
+	    &err, ERR_DATA, "not the certificate's", "another's key");
 	fails(pkcs12_make("nothing", 7, key, NAME, PASSWORD, &out, &err), &err,
 	    ERR_DATA, "the chain", "no certificate");
 	fails(pkcs12_make("", 0, key, NAME, PASSWORD, &out, &err), &err,
 	    ERR_DATA, "the chain", "nothing at all");
-	fails(pkcs12_make(chain.data, CERT_SIZE + 1, key, NAME, PASSWORD, &out,
-	    &err), &err, ERR_DATA, "larger", "too much");
+	fails(pkcs12_make(
+	          chain.data, CERT_SIZE + 1, key, NAME, PASSWORD, &out, &err),
+	    &err, ERR_DATA, "larger", "too much");
 	fails(pkcs12_make(chain.data, chain.len, key, NAME, "", &out, &err),
 	    &err, ERR_CONFIG, "empty", "no password");
 	is_int((long long)out.len, 0, "nothing was made");
@@ -185,8 +191,8 @@ test_passwords(void)
 	longest[PKCS12_PASSWORD_MAX] = '\0';
 	ok_err(pkcs12_password_check(longest, &err), &err, "just right");
 	ok_err(pkcs12_password_check(PASSWORD, &err), &err, "UTF-8");
-	fails(pkcs12_password_check("caf\351", &err), &err, ERR_CONFIG,
-	    "UTF-8", "Latin-1");
+	fails(pkcs12_password_check("caf\351", &err), &err, ERR_CONFIG, "UTF-8",
+	    "Latin-1");
 	fails(pkcs12_password_check("a\tb", &err), &err, ERR_CONFIG, "control",
 	    "a tab");
 	fails(pkcs12_password_check("a\177", &err), &err, ERR_CONFIG, "control",

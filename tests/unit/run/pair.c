@@ -29,12 +29,14 @@ add_name(gnutls_x509_crt_t crt, const char *text)
 	must(identifier_parse(text, &id, &err), text);
 	if (id.type == IDENTIFIER_IP)
 		must(gnutls_x509_crt_set_subject_alt_name(crt,
-		    GNUTLS_SAN_IPADDRESS, id.ip, (unsigned int)id.ip_len,
-		    GNUTLS_FSAN_APPEND), text);
+		         GNUTLS_SAN_IPADDRESS, id.ip, (unsigned int)id.ip_len,
+		         GNUTLS_FSAN_APPEND),
+		    text);
 	else
 		must(gnutls_x509_crt_set_subject_alt_name(crt,
-		    GNUTLS_SAN_DNSNAME, text, (unsigned int)strlen(text),
-		    GNUTLS_FSAN_APPEND), text);
+		         GNUTLS_SAN_DNSNAME, text, (unsigned int)strlen(text),
+		         GNUTLS_FSAN_APPEND),
+		    text);
 }
 
 /* RFC 9773's CertID wants a serial number and an authority key identifier. */
@@ -60,8 +62,9 @@ describe(const struct pair_spec *spec, gnutls_x509_crt_t crt)
 	for (size_t i = 0; i < 4 && spec->names[i]; i++)
 		add_name(crt, spec->names[i]);
 	for (size_t i = 0; i < 2 && spec->purposes[i]; i++)
-		must(gnutls_x509_crt_set_key_purpose_oid(crt, spec->purposes[i],
-		    0), "purpose");
+		must(gnutls_x509_crt_set_key_purpose_oid(
+		         crt, spec->purposes[i], 0),
+		    "purpose");
 }
 
 void
@@ -73,7 +76,7 @@ pair_make(const struct pair_spec *spec, struct pair *out)
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t pem;
 
-	*out = (struct pair){ .chain = BUF_INIT, .key = BUF_SECRET };
+	*out = (struct pair) { .chain = BUF_INIT, .key = BUF_SECRET };
 	must(key ? key_save(key, &out->key, &err) : -1, "key");
 	handle = key_handle(key);
 	must(gnutls_x509_crt_init(&crt), "certificate");

@@ -11,12 +11,12 @@
 
 struct pair_spec {
 	const char *names[4];
-	time_t from, until;		/* not_before, not_after */
-	const char *purposes[2];	/* extended key usage: OIDs; none: absent */
+	time_t from, until;      /* not_before, not_after */
+	const char *purposes[2]; /* extended key usage: OIDs; none: absent */
 };
 
 struct pair {
-	struct buf chain, key;		/* PEM */
+	struct buf chain, key; /* PEM */
 };
 
 void pair_make(const struct pair_spec *spec, struct pair *out);

@@ -17,7 +17,8 @@ test_steps(void)
 		is_int(backoff_next(i, NOW, 0, 0) - NOW, steps[i - 1] / 2,
 		    "failure %u: half of the step at least", i);
 		ok(backoff_next(i, NOW, 0, UINT32_MAX) - NOW <=
-		    steps[i - 1] + steps[i - 1] / 2, "and half more at most");
+		        steps[i - 1] + steps[i - 1] / 2,
+		    "and half more at most");
 	}
 	/* a counter that ran for years, or overflowed, never gives zero */
 	for (unsigned i = 0; i < 100000; i++)
@@ -31,8 +32,8 @@ test_retry_after(void)
 {
 	is_int(backoff_next(1, NOW, NOW + 3 * DAY, 0), NOW + 3 * DAY,
 	    "the CA's time is kept");
-	is_int(backoff_next(1, NOW, NOW + 5, 0), NOW + 30,
-	    "unless ours is later");
+	is_int(
+	    backoff_next(1, NOW, NOW + 5, 0), NOW + 30, "unless ours is later");
 	is_int(backoff_next(1, NOW, NOW + 1000 * DAY, 0), NOW + 8 * DAY,
 	    "or it is absurd");
 	is_int(backoff_next(1, NOW, 1, 0), NOW + 30, "or long past");

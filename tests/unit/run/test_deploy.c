@@ -23,8 +23,8 @@
 
 enum { NAMES = 4, TIMEOUT_MS = 30 * 1000 };
 
-static char base[PATH_MAX];	/* absolute, fit for hooks */
-static char *hooks;		/* the folder of hooks, empty */
+static char base[PATH_MAX]; /* absolute, fit for hooks */
+static char *hooks;         /* the folder of hooks, empty */
 static struct store *store;
 static struct identifier names[NAMES];
 
@@ -44,12 +44,13 @@ static char *
 script(const char *name, const char *body)
 {
 	char *path = xasprintf("%s/%s", base, name);
-	char *text = xasprintf("#!/bin/sh\necho ${0##*/} >>%s/told\n%s\n",
-	    base, body);
+	char *text = xasprintf(
+	    "#!/bin/sh\necho ${0##*/} >>%s/told\n%s\n", base, body);
 	struct err err = ERR_INIT;
 
-	must(file_write(AT_FDCWD, path, text, strlen(text), 0755,
-	    FILE_REPLACE, &err) == 0, path);
+	must(file_write(AT_FDCWD, path, text, strlen(text), 0755, FILE_REPLACE,
+	         &err) == 0,
+	    path);
 	free(text);
 	return path;
 }
@@ -96,7 +97,7 @@ certificate(struct certificate *c, char *name, unsigned char serial)
 	static const unsigned char bytes[] = { 0x00, 0xf0, 0x0d };
 	static char issuer[] = ISSUER;
 
-	*c = (struct certificate){ .issuer = issuer, .name = name };
+	*c = (struct certificate) { .issuer = issuer, .name = name };
 	memcpy(c->cert.serial, bytes, sizeof(bytes));
 	c->cert.serial[sizeof(bytes)] = serial;
 	c->cert.serial_len = sizeof(bytes) + 1;
@@ -111,8 +112,9 @@ name_them(void)
 	struct err err = ERR_INIT;
 
 	must(identifier_parse("www.example.com", &names[0], &err) == 0 &&
-	    identifier_parse("*.example.com", &names[1], &err) == 0 &&
-	    identifier_parse("192.0.2.1", &names[3], &err) == 0, "names");
+	        identifier_parse("*.example.com", &names[1], &err) == 0 &&
+	        identifier_parse("192.0.2.1", &names[3], &err) == 0,
+	    "names");
 	/* Such a thing must not come that far; if it does, it stays here. */
 	snprintf(names[2].value, sizeof(names[2].value), "%s",
 	    "a b.example.com;$(touch x)");
@@ -121,8 +123,9 @@ name_them(void)
 static struct deploy
 with_folder(const char *dir)
 {
-	return (struct deploy){ .store = store, .dir = dir,
-		.timeout_ms = TIMEOUT_MS };
+	return (struct deploy) {
+		.store = store, .dir = dir, .timeout_ms = TIMEOUT_MS
+	};
 }
 
 /* -- whether it has been done --------------------------------------------- */
@@ -158,8 +161,7 @@ static void
 test_pending(void)
 {
 	char *dirs[FOLDERS] = { NULL, xasprintf("%s/none", base),
-		xasprintf("%s/empty", base), xasprintf("%s/some", base),
-		NULL };
+		xasprintf("%s/empty", base), xasprintf("%s/some", base), NULL };
 	char name[] = "www.example.com";
 	struct certificate c;
 	struct state state;
@@ -172,7 +174,7 @@ test_pending(void)
 	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		struct deploy d = with_folder(dirs[rules[i].folder]);
 
-		state = (struct state){ .names = NULL };
+		state = (struct state) { .names = NULL };
 		if (rules[i].hook)
 			state.deploy_hook = xstrdup(rules[i].hook);
 		snprintf(state.deployed, sizeof(state.deployed), "%s",
@@ -189,7 +191,8 @@ test_pending(void)
 /* -- what they are told --------------------------------------------------- */
 
 /* Its variables as they are, and nothing of the shell's. */
-#define TELL "tr '\\0' '\\n' </proc/$$/environ | grep -v -e ^PATH= -e ^HOME= " \
+#define TELL                                                                   \
+	"tr '\\0' '\\n' </proc/$$/environ | grep -v -e ^PATH= -e ^HOME= "      \
 	"-e ^LANG= >${0%/*}/variables"
 
 static void
@@ -203,15 +206,16 @@ tells(struct store *s, const char *root, char *name, const char *safe)
 
 	certificate(&c, name, 1);
 	ok_err(deploy_run(&d, &c, hook, &state, &err), &err, "deploy %s", name);
-	want = xasprintf("RENEWED_LINEAGE=%s/certificates/" ISSUER "/%s\n"
+	want = xasprintf(
+	    "RENEWED_LINEAGE=%s/certificates/" ISSUER "/%s\n"
 	    "RENEWED_DOMAINS=www.example.com *.example.com 192.0.2.1\n"
 	    "AUTOCERT_NAME=%s\n"
 	    "AUTOCERT_NAMES=www.example.com *.example.com 192.0.2.1\n"
 	    "AUTOCERT_FOLDER=%s/certificates/" ISSUER "/%s\n"
 	    "AUTOCERT_CERT=%s/certificates/" ISSUER "/%s/%s.crt\n"
 	    "AUTOCERT_KEY=%s/certificates/" ISSUER "/%s/%s.key\n"
-	    "AUTOCERT_EXPIRES=2027-01-15T08:00:00Z\n", root, safe, safe, root,
-	    safe, root, safe, safe, root, safe, safe);
+	    "AUTOCERT_EXPIRES=2027-01-15T08:00:00Z\n",
+	    root, safe, safe, root, safe, root, safe, safe, root, safe, safe);
 	got = take("variables");
 	is(got, want, "the variables");
 	told("hook\n", name);
@@ -290,8 +294,8 @@ test_success(void)
 	is(deployed, "00f00d01", "remembered instead of the one before");
 	ok_err(deploy(NULL, own, "", deployed, &err), &err, "no folder");
 	told("own\n", "its own alone");
-	ok_err(deploy(hooks, "", "", deployed, &err), &err,
-	    "a hook of no name");
+	ok_err(
+	    deploy(hooks, "", "", deployed, &err), &err, "a hook of no name");
 	told("10\n2\n", "is none");
 	remove_hook(own);
 	remove_hook(two);
@@ -342,8 +346,8 @@ test_failure(void)
 	char *a = script("hooks/a", ""), *b = script("hooks/b", "exit 4");
 	char *c = script("hooks/c", ""), deployed[STATE_SERIAL], *log;
 	struct err err = ERR_INIT;
-	int saved = divert(), rc = deploy(hooks, own, "00f00d00", deployed,
-	    &err);
+	int saved = divert(),
+	    rc = deploy(hooks, own, "00f00d00", deployed, &err);
 
 	log = restore(saved);
 	fails(rc, &err, ERR_HOOK, "own: exit status 3: broken",
@@ -352,7 +356,8 @@ test_failure(void)
 	told("own\na\nb\nc\n", "the others are told all the same");
 	is(deployed, "00f00d00", "what was remembered still is");
 	ok(strstr(log, "www.example.com: deploy hook: ") &&
-	    strstr(log, "hooks/b: exit status 4"), "the second is logged");
+	        strstr(log, "hooks/b: exit status 4"),
+	    "the second is logged");
 	ok(!strstr(log, "exit status 3"), "the first is the caller's");
 	free(log);
 
@@ -423,7 +428,7 @@ test_log(void)
 	log = restore(saved);
 	log_open("autocert", LOG_WARN);
 	ok(strstr(log, "own: one\nautocert: www.example.com: ") &&
-	    strstr(log, "own: two?[2J\n") && strstr(log, "own: %s\n"),
+	        strstr(log, "own: two?[2J\n") && strstr(log, "own: %s\n"),
 	    "-v: what it printed");
 	free(log);
 	remove_hook(own);

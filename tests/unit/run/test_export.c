@@ -33,7 +33,7 @@ enum { FILE_CAP = 1024 * 1024, OTHER_ID = 4711, ROUNDS = 60, LINE = 256 };
 
 static char base[PATH_MAX];
 static struct store *store;
-static struct strings written;		/* "FORM NAME" of each file written */
+static struct strings written; /* "FORM NAME" of each file written */
 
 static void
 must(bool done, const char *what)
@@ -59,19 +59,22 @@ make_pair(struct pair *p, unsigned char serial)
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t pem;
 
-	*p = (struct pair){ .key = BUF_SECRET };
+	*p = (struct pair) { .key = BUF_SECRET };
 	must(key && key_save(key, &p->key, &err) == 0, "key");
 	must(gnutls_x509_crt_init(&crt) == 0 &&
-	    gnutls_x509_crt_set_version(crt, 3) == 0 &&
-	    gnutls_x509_crt_set_serial(crt, &serial, 1) == 0 &&
-	    gnutls_x509_crt_set_activation_time(crt, time(NULL) - 3600) == 0 &&
-	    gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600) == 0 &&
-	    gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, NAME,
-	    sizeof(NAME) - 1, GNUTLS_FSAN_SET) == 0 &&
-	    gnutls_x509_crt_set_key(crt, key_handle(key)) == 0 &&
-	    gnutls_x509_crt_sign2(crt, crt, key_handle(key), GNUTLS_DIG_SHA256,
-	    0) == 0 && gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM,
-	    &pem) == 0, "certificate");
+	        gnutls_x509_crt_set_version(crt, 3) == 0 &&
+	        gnutls_x509_crt_set_serial(crt, &serial, 1) == 0 &&
+	        gnutls_x509_crt_set_activation_time(crt, time(NULL) - 3600) ==
+	            0 &&
+	        gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 3600) ==
+	            0 &&
+	        gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
+	            NAME, sizeof(NAME) - 1, GNUTLS_FSAN_SET) == 0 &&
+	        gnutls_x509_crt_set_key(crt, key_handle(key)) == 0 &&
+	        gnutls_x509_crt_sign2(
+	            crt, crt, key_handle(key), GNUTLS_DIG_SHA256, 0) == 0 &&
+	        gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) == 0,
+	    "certificate");
 	buf_put(&p->leaf, pem.data, pem.size);
 	gnutls_free(pem.data);
 	gnutls_x509_crt_deinit(crt);
@@ -93,16 +96,21 @@ commit_text(const char *name, const struct pair *p, const char *chain)
 	char *url = xasprintf("https://localhost/c/%d", serial++);
 	struct identifier id;
 	struct err err = ERR_INIT;
-	struct certificate_new c = {
-		.issuer = ISSUER, .name = name, .names = &id, .n_names = 1,
-		.chain = chain, .chain_len = strlen(chain),
-		.key = p->key.data, .key_len = p->key.len,
-		.url = url, .ca = "https://localhost/d",
-		.account = "https://localhost/a"
-	};
+	struct certificate_new c = { .issuer = ISSUER,
+		.name = name,
+		.names = &id,
+		.n_names = 1,
+		.chain = chain,
+		.chain_len = strlen(chain),
+		.key = p->key.data,
+		.key_len = p->key.len,
+		.url = url,
+		.ca = "https://localhost/d",
+		.account = "https://localhost/a" };
 
 	must(identifier_parse(NAME, &id, &err) == 0 &&
-	    certificate_commit(store, &c, &err) == 0, err.text);
+	        certificate_commit(store, &c, &err) == 0,
+	    err.text);
 	free(url);
 }
 
@@ -160,7 +168,8 @@ put(const char *name, const char *text, mode_t mode)
 	struct err err = ERR_INIT;
 
 	must(file_write(AT_FDCWD, path, text, strlen(text), mode, FILE_REPLACE,
-	    &err) == 0, err.text);
+	         &err) == 0,
+	    err.text);
 	free(path);
 }
 
@@ -199,8 +208,8 @@ stat_of(const char *name)
 static void
 is_mode(const char *name, unsigned int mode)
 {
-	is_int(stat_of(name).st_mode & 07777, mode, "%s: mode %04o", name,
-	    mode);
+	is_int(
+	    stat_of(name).st_mode & 07777, mode, "%s: mode %04o", name, mode);
 }
 
 /* -- exporting ------------------------------------------------------------ */
@@ -208,8 +217,8 @@ is_mode(const char *name, unsigned int mode)
 static void
 wrote(void *arg, const char *name, enum export_form form, const char *path)
 {
-	char *line = xasprintf("%s %s", export_form_name(form),
-	    strrchr(path, '/') + 1);
+	char *line = xasprintf(
+	    "%s %s", export_form_name(form), strrchr(path, '/') + 1);
 
 	(void)arg;
 	(void)name;
@@ -233,19 +242,20 @@ list_written(void)
 		must(used < sizeof(line), "too much was written");
 	}
 	strings_release(&written);
-	written = (struct strings){ .n = 0 };
+	written = (struct strings) { .n = 0 };
 	return line;
 }
 
-static struct export
-plain(const struct export_file *files, size_t n)
+static struct export plain(const struct export_file *files, size_t n)
 {
-	return (struct export){
-		.store = store, .issuer = ISSUER, .files = files, .n_files = n,
+	return (struct export) { .store = store,
+		.issuer = ISSUER,
+		.files = files,
+		.n_files = n,
 		.open = { 0644, geteuid(), (gid_t)-1 },
 		.with_key = { 0600, geteuid(), (gid_t)-1 },
-		.password = "secret", .wrote = wrote
-	};
+		.password = "secret",
+		.wrote = wrote };
 }
 
 static int
@@ -262,10 +272,8 @@ once(const struct export_file *files, size_t n, struct err *err)
 static void
 test_forms(const struct pair *p, const struct pair *issuer)
 {
-	static const char *const names[EXPORT_FORMS] = {
-		"f.cert", "f.chain", "f.fullchain", "f.key", "f.combined",
-		"f.p12"
-	};
+	static const char *const names[EXPORT_FORMS] = { "f.cert", "f.chain",
+		"f.fullchain", "f.key", "f.combined", "f.p12" };
 	struct export_file files[EXPORT_FORMS];
 	struct err err = ERR_INIT;
 	char *chain = chain_of(p, issuer), *all;
@@ -275,11 +283,13 @@ test_forms(const struct pair *p, const struct pair *issuer)
 
 	commit(NAME, p, issuer);
 	for (i = 0; i < EXPORT_FORMS; i++)
-		files[i] = (struct export_file){ (enum export_form)i,
+		files[i] = (struct export_file) { (enum export_form)i,
 			in_base(names[i]) };
 	ok_err(once(files, EXPORT_FORMS, &err), &err, "every form");
-	is(list_written(), "cert f.cert, chain f.chain, fullchain f.fullchain,"
-	    " key f.key, combined f.combined, pkcs12 f.p12", "all are written");
+	is(list_written(),
+	    "cert f.cert, chain f.chain, fullchain f.fullchain,"
+	    " key f.key, combined f.combined, pkcs12 f.p12",
+	    "all are written");
 	holds("f.cert", buf_str(&p->leaf), "cert: the leaf");
 	holds("f.chain", buf_str(&issuer->leaf), "chain: its issuer");
 	holds("f.fullchain", chain, "fullchain: both");
@@ -287,11 +297,12 @@ test_forms(const struct pair *p, const struct pair *issuer)
 	all = xasprintf("%s%s", chain, buf_str(&p->key));
 	holds("f.combined", all, "combined: leaf, issuer, key");
 	slurp("f.p12", &p12);
-	ok(pkcs12_holds(p12.data, p12.len, "secret", chain, strlen(chain), key,
-	    NAME), "pkcs12: all of it");
+	ok(pkcs12_holds(
+	       p12.data, p12.len, "secret", chain, strlen(chain), key, NAME),
+	    "pkcs12: all of it");
 	for (i = 0; i < EXPORT_FORMS; i++)
-		is_mode(names[i], i == EXPORT_KEY || i >= EXPORT_COMBINED ?
-		    0600 : 0644);
+		is_mode(names[i],
+		    i == EXPORT_KEY || i >= EXPORT_COMBINED ? 0600 : 0644);
 	ok_err(once(files, EXPORT_FORMS, &err), &err, "once more");
 	is(list_written(), "", "nothing is written");
 	ok(!exists(".f.cert.changed"), "without a program there is no marker");
@@ -307,10 +318,8 @@ test_forms(const struct pair *p, const struct pair *issuer)
 static void
 test_differs(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file files[] = {
-		{ EXPORT_CERT, in_base("d.cert") },
-		{ EXPORT_KEY, in_base("d.key") }
-	};
+	const struct export_file files[] = { { EXPORT_CERT, in_base("d.cert") },
+		{ EXPORT_KEY, in_base("d.key") } };
 	struct err err = ERR_INIT;
 	struct stat before;
 
@@ -361,7 +370,7 @@ test_owner(const struct pair *p, const struct pair *issuer)
 		return;
 	}
 	commit(NAME, p, issuer);
-	e.with_key = (struct file_access){ 0640, OTHER_ID, OTHER_ID + 1 };
+	e.with_key = (struct file_access) { 0640, OTHER_ID, OTHER_ID + 1 };
 	ok_err(export_certificate(&e, NAME, &err), &err, "owner and group");
 	st = stat_of("o.key");
 	is_int(st.st_uid, OTHER_ID, "owner");
@@ -390,10 +399,8 @@ test_owner(const struct pair *p, const struct pair *issuer)
 static void
 test_refused(const struct pair *p, const struct pair *issuer)
 {
-	struct export_file files[] = {
-		{ EXPORT_CERT, in_base("r.cert") },
-		{ EXPORT_KEY, in_base("r.key") }
-	};
+	struct export_file files[] = { { EXPORT_CERT, in_base("r.cert") },
+		{ EXPORT_KEY, in_base("r.key") } };
 	struct err err = ERR_INIT;
 
 	commit(NAME, p, issuer);
@@ -448,17 +455,17 @@ with_cr(const char *text)
 static void
 test_store(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file files[] = {
-		{ EXPORT_FULLCHAIN, in_base("s.full") },
-		{ EXPORT_CHAIN, in_base("s.chain") }
-	};
+	const struct export_file files[] = { { EXPORT_FULLCHAIN,
+		                                 in_base("s.full") },
+		{ EXPORT_CHAIN, in_base("s.chain") } };
 	struct err err = ERR_INIT;
 	struct buf text = BUF_INIT;
 	char *mixed, *whole;
 
-	fails(export_certificate(&(struct export){ .store = store,
-	    .issuer = ISSUER }, "nobody.example.com", &err), &err, ERR_ABSENT,
-	    NULL, "no such certificate");
+	fails(export_certificate(
+	          &(struct export) { .store = store, .issuer = ISSUER },
+	          "nobody.example.com", &err),
+	    &err, ERR_ABSENT, NULL, "no such certificate");
 	commit_text(NAME, p, buf_str(&issuer->leaf));
 	fails(once(files, 2, &err), &err, ERR_DATA, "not the certificate's",
 	    "another's key");
@@ -510,10 +517,12 @@ test_folders(const struct pair *p, const struct pair *issuer)
 	ok_err(export_certificate(&e, "wildcard_.example.com", &err), &err,
 	    "and another");
 	umask(022);
-	is(list_written(), "combined 100%.pem, cert cert.pem, chain chain.pem, "
+	is(list_written(),
+	    "combined 100%.pem, cert cert.pem, chain chain.pem, "
 	    "fullchain fullchain.pem, key privkey.pem, combined 100%.pem, "
 	    "cert cert.pem, chain chain.pem, fullchain fullchain.pem, "
-	    "key privkey.pem", "are filled");
+	    "key privkey.pem",
+	    "are filled");
 	is_mode("to", 0755);
 	is_mode("to/" NAME, 0755);
 	is_mode("to/" NAME "/privkey.pem", 0600);
@@ -529,9 +538,8 @@ test_folders(const struct pair *p, const struct pair *issuer)
 static void
 test_check(void)
 {
-	struct export_file files[] = {
-		{ EXPORT_CERT, "/x/%n" }, { EXPORT_KEY, "/x/key" }
-	};
+	struct export_file files[] = { { EXPORT_CERT, "/x/%n" },
+		{ EXPORT_KEY, "/x/key" } };
 	struct export e = plain(files, 2);
 	struct err err = ERR_INIT;
 
@@ -592,16 +600,15 @@ with_hook(const struct export_file *files, size_t n, struct err *err)
 static void
 test_hook(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file files[] = {
-		{ EXPORT_CERT, in_base("h.cert") },
-		{ EXPORT_KEY, in_base("h.key") }
-	};
+	const struct export_file files[] = { { EXPORT_CERT, in_base("h.cert") },
+		{ EXPORT_KEY, in_base("h.key") } };
 	struct err err = ERR_INIT;
-	char *good = xasprintf("ls %s/.h.cert.changed >&2 || exit 1\n"
+	char *good = xasprintf(
+	    "ls %s/.h.cert.changed >&2 || exit 1\n"
 	    "printf '%%s|%%s' \"$AUTOCERT_EXPORTED\" \"$AUTOCERT_FILES\" "
-	    ">%s/told", base, base);
-	char *told = xasprintf("%s|%s\n%s", NAME, files[0].path,
-	    files[1].path);
+	    ">%s/told",
+	    base, base);
+	char *told = xasprintf("%s|%s\n%s", NAME, files[0].path, files[1].path);
 
 	commit(NAME, p, issuer);
 	hook_says(good);
@@ -614,8 +621,7 @@ test_hook(const struct pair *p, const struct pair *issuer)
 
 	hook_says("echo no; exit 7");
 	put("h.key", "another", 0600);
-	fails(with_hook(files, 2, &err), &err, ERR_HOOK, "no",
-	    "it fails");
+	fails(with_hook(files, 2, &err), &err, ERR_HOOK, "no", "it fails");
 	holds("h.key", buf_str(&p->key), "the files are there");
 	ok(exists(".h.cert.changed"), "and a marker");
 	is_mode(".h.cert.changed", 0600);
@@ -682,11 +688,9 @@ replace_for_ever(const struct pair *p, const struct pair *q)
 static void
 test_race(const struct pair *p, const struct pair *q)
 {
-	const struct export_file files[] = {
-		{ EXPORT_CERT, in_base("t.cert") },
+	const struct export_file files[] = { { EXPORT_CERT, in_base("t.cert") },
 		{ EXPORT_KEY, in_base("t.key") },
-		{ EXPORT_COMBINED, in_base("t.all") }
-	};
+		{ EXPORT_COMBINED, in_base("t.all") } };
 	struct err err = ERR_INIT;
 	int i, bad = 0, status;
 	pid_t pid;
@@ -707,7 +711,7 @@ test_race(const struct pair *p, const struct pair *q)
 	waitpid(pid, &status, 0);
 	is_int(bad, 0, "whatever is replaced meanwhile, what comes out fits");
 	strings_release(&written);
-	written = (struct strings){ .n = 0 };
+	written = (struct strings) { .n = 0 };
 	for (i = 0; i < 3; i++)
 		free((char *)files[i].path);
 }

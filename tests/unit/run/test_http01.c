@@ -31,8 +31,8 @@ converse(const char *data, size_t len, bool redirect, struct buf *out)
 
 static const char good_answer[] =
     "HTTP/1.1 200 OK\r\nConnection: close\r\n"
-    "Content-Type: application/octet-stream\r\nContent-Length: 87\r\n\r\n"
-    KEY_AUTH;
+    "Content-Type: application/octet-stream\r\nContent-Length: "
+    "87\r\n\r\n" KEY_AUTH;
 
 static const char bad_answer[] =
     "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
@@ -81,9 +81,11 @@ test_head(void)
 	struct buf out = BUF_INIT;
 
 	converse(request, strlen(request), true, &out);
-	is(buf_str(&out), "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+	is(buf_str(&out),
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\n"
 	    "Content-Type: application/octet-stream\r\n"
-	    "Content-Length: 87\r\n\r\n", "HEAD: the same without the body");
+	    "Content-Length: 87\r\n\r\n",
+	    "HEAD: the same without the body");
 	buf_release(&out);
 }
 
@@ -92,48 +94,48 @@ static const struct {
 	const char *request, *location;
 } others[] = {
 	{ "GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com/" },
+	    "https://www.example.com/" },
 	{ "GET /a/b?c=d&e HTTP/1.1\r\nHost: WWW.example.com:8080\r\n\r\n",
-	  "https://www.example.com/a/b?c=d&e" },
+	    "https://www.example.com/a/b?c=d&e" },
 	{ "GET " PATH " HTTP/1.1\r\nHost: other.example.com\r\n\r\n",
-	  "https://other.example.com" PATH },
+	    "https://other.example.com" PATH },
 	{ "GET " PATH "x HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com" PATH "x" },
+	    "https://www.example.com" PATH "x" },
 	{ "GET " PATH "/ HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com" PATH "/" },
+	    "https://www.example.com" PATH "/" },
 	{ "GET " PATH "? HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com" PATH "?" },
+	    "https://www.example.com" PATH "?" },
 	{ "GET " PATH "%30 HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com" PATH "%30" },
+	    "https://www.example.com" PATH "%30" },
 	{ "GET /" PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com/" PATH },
+	    "https://www.example.com/" PATH },
 	{ "GET /%2ewell-known/acme-challenge/" TOKEN
 	  " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com/%2ewell-known/acme-challenge/" TOKEN },
+	    "https://www.example.com/%2ewell-known/acme-challenge/" TOKEN },
 	{ "GET /.well-known/acme-challenge/../acme-challenge/" TOKEN
 	  " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com/.well-known/acme-challenge/../"
-	  "acme-challenge/" TOKEN },
+	    "https://www.example.com/.well-known/acme-challenge/../"
+	    "acme-challenge/" TOKEN },
 	{ "GET /.well-known/acme-challenge/ HTTP/1.1\r\n"
 	  "Host: www.example.com\r\n\r\n",
-	  "https://www.example.com/.well-known/acme-challenge/" },
+	    "https://www.example.com/.well-known/acme-challenge/" },
 	{ "GET /.WELL-KNOWN/acme-challenge/" TOKEN " HTTP/1.1\r\n"
 	  "Host: www.example.com\r\n\r\n",
-	  "https://www.example.com/.WELL-KNOWN/acme-challenge/" TOKEN },
+	    "https://www.example.com/.WELL-KNOWN/acme-challenge/" TOKEN },
 	{ "POST " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
 	  "Content-Length: 3\r\n\r\nabc",
-	  "https://www.example.com" PATH },
+	    "https://www.example.com" PATH },
 	{ "get " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	  "https://www.example.com" PATH },
+	    "https://www.example.com" PATH },
 	{ "GET / HTTP/1.1\r\nHost: 192.0.2.1:80\r\n\r\n",
-	  "https://192.0.2.1/" },
+	    "https://192.0.2.1/" },
 	{ "GET / HTTP/1.1\r\nHost: [2001:DB8::1]:80\r\n\r\n",
-	  "https://[2001:db8::1]/" },
+	    "https://[2001:db8::1]/" },
 	{ "GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n",
-	  "https://[2001:db8::1]/" },
+	    "https://[2001:db8::1]/" },
 	{ "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", "https://localhost/x" },
 	{ "GET //evil.example/ HTTP/1.1\r\nHost: a_b.example.com\r\n\r\n",
-	  "https://a_b.example.com//evil.example/" },
+	    "https://a_b.example.com//evil.example/" },
 };
 
 static void
@@ -143,10 +145,12 @@ test_others(void)
 		const char *request = others[i].request;
 		struct buf out = BUF_INIT, want = BUF_INIT;
 
-		buf_printf(&want, "HTTP/1.1 301 Moved Permanently\r\n"
+		buf_printf(&want,
+		    "HTTP/1.1 301 Moved Permanently\r\n"
 		    "Connection: close\r\nLocation: %s\r\n"
 		    "Content-Type: text/plain\r\nContent-Length: 15\r\n\r\n"
-		    "moved to https\n", others[i].location);
+		    "moved to https\n",
+		    others[i].location);
 		converse(request, strlen(request), true, &out);
 		is(buf_str(&out), buf_str(&want), "redirect %zu", i);
 		buf_clear(&out);
@@ -157,7 +161,10 @@ test_others(void)
 	}
 }
 
-#define REQUEST(text) { text, sizeof(text) - 1 }
+#define REQUEST(text)                                                          \
+	{                                                                      \
+		text, sizeof(text) - 1                                         \
+	}
 
 static const struct {
 	const char *data;
@@ -179,9 +186,9 @@ static const struct {
 	REQUEST("GET HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
 	REQUEST("\r\nGET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
 	REQUEST("GET http://www.example.com" PATH
-	    " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+	        " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
 	REQUEST("GET www.example.com" PATH
-	    " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+	        " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
 	REQUEST("OPTIONS * HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
 	REQUEST("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n"),
 	REQUEST("GET /\x80 HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
@@ -194,21 +201,21 @@ static const struct {
 	REQUEST("GET " PATH " HTTP/1.1\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost:\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    "Host: www.example.com\r\n\r\n"),
+	        "Host: www.example.com\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost : www.example.com\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\n Host: www.example.com\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    " folded\r\n\r\n"),
+	        " folded\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    "nocolon\r\n\r\n"),
+	        "nocolon\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    ": value\r\n\r\n"),
+	        ": value\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.exa mple.com\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com/x\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: x@www.example.com\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com:80x\r\n\r\n"),
-	REQUEST("GET " PATH
-	    " HTTP/1.1\r\nHost: www.example.com:123456\r\n\r\n"),
+	REQUEST(
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com:123456\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: .example.com\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: *.example.com\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: [www.example.com]\r\n\r\n"),
@@ -220,12 +227,13 @@ static const struct {
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: 2001:db8::1\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: w\xc3\xbc.example\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    "Content-Length: 1\r\n\r\nx"),
+	        "Content-Length: 1\r\n\r\nx"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    "Content-Length: +0\r\n\r\n"),
+	        "Content-Length: +0\r\n\r\n"),
 	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-	REQUEST("POST " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+	        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	REQUEST(
+	    "POST " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
 	    "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 };
 
@@ -307,8 +315,10 @@ asks(const char *host, const char *token, struct http01_challenge *out)
 	struct buf text = BUF_INIT;
 	bool yes;
 
-	buf_printf(&text, "GET /.well-known/acme-challenge/%s HTTP/1.1\r\n"
-	    "Host: %s\r\n\r\n", token, host);
+	buf_printf(&text,
+	    "GET /.well-known/acme-challenge/%s HTTP/1.1\r\n"
+	    "Host: %s\r\n\r\n",
+	    token, host);
 	yes = http01_parse(buf_str(&text), text.len, &request) == 0 &&
 	    http01_challenge(&request, out);
 	buf_release(&text);

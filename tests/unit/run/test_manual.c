@@ -33,8 +33,8 @@ add(struct manual *m, const char *where, const struct pair_spec *spec,
 	int rc;
 
 	pair_make(spec, &p);
-	rc = manual_add(m, where, p.chain.data, p.chain.len, p.key.data,
-	    p.key.len, err);
+	rc = manual_add(
+	    m, where, p.chain.data, p.chain.len, p.key.data, p.key.len, err);
 	pair_release(&p);
 	return rc;
 }
@@ -65,43 +65,55 @@ test_find(void)
 	static const struct {
 		const char *where;
 		struct pair_spec spec;
-	} certs[] = {
-		{ "www", { .names = { "www.example.com", "192.0.2.1" },
-		    .from = -DAY, .until = DAY } },
-		{ "wild", { .names = { "*.example.com" },
-		    .from = -DAY, .until = 9 * DAY } },
-		{ "short", { .names = { "a.example.org", "b.example.org" },
-		    .from = -DAY, .until = DAY } },
-		{ "long", { .names = { "b.example.org", "c.example.org" },
-		    .from = -DAY, .until = 2 * DAY } },
-		{ "old", { .names = { "old.example.net", "c.example.org" },
-		    .from = -3 * DAY, .until = -DAY } },
-		{ "last", { .names = { "last.example.net" },
-		    .from = -DAY, .until = 0 } },
-		{ "gone", { .names = { "gone.example.net" },
-		    .from = -DAY, .until = -1 } },
-		{ "first", { .names = { "first.example.net" },
-		    .from = 0, .until = DAY } },
-		{ "soon", { .names = { "soon.example.net" },
-		    .from = 1, .until = DAY } }
-	};
+	} certs[] = { { "www",
+		          { .names = { "www.example.com", "192.0.2.1" },
+		              .from = -DAY,
+		              .until = DAY } },
+		{ "wild",
+		    { .names = { "*.example.com" },
+		        .from = -DAY,
+		        .until = 9 * DAY } },
+		{ "short",
+		    { .names = { "a.example.org", "b.example.org" },
+		        .from = -DAY,
+		        .until = DAY } },
+		{ "long",
+		    { .names = { "b.example.org", "c.example.org" },
+		        .from = -DAY,
+		        .until = 2 * DAY } },
+		{ "old",
+		    { .names = { "old.example.net", "c.example.org" },
+		        .from = -3 * DAY,
+		        .until = -DAY } },
+		{ "last",
+		    { .names = { "last.example.net" },
+		        .from = -DAY,
+		        .until = 0 } },
+		{ "gone",
+		    { .names = { "gone.example.net" },
+		        .from = -DAY,
+		        .until = -1 } },
+		{ "first",
+		    { .names = { "first.example.net" },
+		        .from = 0,
+		        .until = DAY } },
+		{ "soon",
+		    { .names = { "soon.example.net" },
+		        .from = 1,
+		        .until = DAY } } };
 	static const struct {
 		const char *name, *where;
 	} names[] = {
-		{ "www.example.com", "www" },	/* though wild lives longer */
-		{ "192.0.2.1", "www" },
-		{ "192.0.2.2", "none" },
-		{ "mail.example.com", "wild" },
-		{ "example.com", "none" },
-		{ "a.b.example.com", "none" },
-		{ "a.example.org", "short" },
+		{ "www.example.com", "www" }, /* though wild lives longer */
+		{ "192.0.2.1", "www" }, { "192.0.2.2", "none" },
+		{ "mail.example.com", "wild" }, { "example.com", "none" },
+		{ "a.b.example.com", "none" }, { "a.example.org", "short" },
 		{ "b.example.org", "long" },
-		{ "c.example.org", "long" },	/* no word of the old one */
+		{ "c.example.org", "long" }, /* no word of the old one */
 		{ "old.example.net", "expired old" },
-		{ "last.example.net", "last" },	/* its last second */
+		{ "last.example.net", "last" }, /* its last second */
 		{ "gone.example.net", "expired gone" },
-		{ "first.example.net", "first" },
-		{ "soon.example.net", "none" }
+		{ "first.example.net", "first" }, { "soon.example.net", "none" }
 	};
 	struct manual m = { .v = NULL };
 	struct err err = ERR_INIT;
@@ -129,19 +141,18 @@ test_purposes(void)
 		const char *purposes[2];
 		bool good;
 		const char *what;
-	} rows[] = {
-		{ { NULL }, true, "no extended key usage" },
+	} rows[] = { { { NULL }, true, "no extended key usage" },
 		{ { SERVER }, true, "for servers" },
 		{ { CLIENT, SERVER }, true, "for clients and servers" },
 		{ { ANY }, true, "for anything" },
 		{ { CLIENT }, false, "for clients" },
-		{ { "1.3.6.1.5.5.7.3.3" }, false, "for code" }
-	};
+		{ { "1.3.6.1.5.5.7.3.3" }, false, "for code" } };
 	struct manual m = { .v = NULL };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct pair_spec spec = { .names = { "www.example.com" },
-			.from = now - DAY, .until = now + DAY };
+			.from = now - DAY,
+			.until = now + DAY };
 		struct err err = ERR_INIT;
 		int rc;
 
@@ -150,8 +161,8 @@ test_purposes(void)
 		if (rows[i].good)
 			ok_err(rc, &err, "%s", rows[i].what);
 		else
-			fails(rc, &err, ERR_CONFIG, "here: it is not for servers",
-			    "%s", rows[i].what);
+			fails(rc, &err, ERR_CONFIG,
+			    "here: it is not for servers", "%s", rows[i].what);
 	}
 	is_int((long long)m.n, 4, "only the good ones are kept");
 	manual_release(&m);
@@ -161,7 +172,8 @@ static void
 test_refused(void)
 {
 	const struct pair_spec spec = { .names = { "www.example.com" },
-		.from = now - DAY, .until = now + DAY };
+		.from = now - DAY,
+		.until = now + DAY };
 	struct manual m = { .v = NULL };
 	struct pair a, b;
 	struct err err = ERR_INIT;
@@ -169,16 +181,18 @@ test_refused(void)
 	pair_make(&spec, &a);
 	pair_make(&spec, &b);
 	fails(manual_add(&m, "here", a.chain.data, a.chain.len, b.key.data,
-	    b.key.len, &err), &err, ERR_CONFIG, "here: its key is not",
-	    "another's key");
+	          b.key.len, &err),
+	    &err, ERR_CONFIG, "here: its key is not", "another's key");
 	fails(manual_add(&m, "here", a.chain.data, a.chain.len, "", 0, &err),
 	    &err, ERR_DATA, "here", "no key");
-	fails(manual_add(&m, "here", "", 0, a.key.data, a.key.len, &err),
-	    &err, ERR_DATA, "here", "no certificate");
+	fails(manual_add(&m, "here", "", 0, a.key.data, a.key.len, &err), &err,
+	    ERR_DATA, "here", "no certificate");
 	fails(manual_add(&m, "here", a.key.data, a.key.len, a.chain.data,
-	    a.chain.len, &err), &err, ERR_DATA, "here", "one for the other");
+	          a.chain.len, &err),
+	    &err, ERR_DATA, "here", "one for the other");
 	fails(manual_add(&m, "here", a.chain.data, a.chain.len / 2, a.key.data,
-	    a.key.len, &err), &err, ERR_DATA, "here", "half a certificate");
+	          a.key.len, &err),
+	    &err, ERR_DATA, "here", "half a certificate");
 	is_int((long long)m.n, 0, "nothing is kept");
 	pair_release(&a);
 	pair_release(&b);
@@ -193,7 +207,7 @@ put(const char *dir, const char *name, const struct buf *b)
 	struct err err = ERR_INIT;
 
 	if (file_write(AT_FDCWD, path, b->data, b->len, 0600, FILE_REPLACE,
-	    &err) == -1)
+	        &err) == -1)
 		diag("%s", err.text);
 	free(path);
 }
@@ -201,8 +215,9 @@ put(const char *dir, const char *name, const struct buf *b)
 static void
 put_pair(const char *dir, const char *cert, const char *key, const char *name)
 {
-	const struct pair_spec spec = { .names = { name }, .from = now - DAY,
-		.until = now + DAY };
+	const struct pair_spec spec = {
+		.names = { name }, .from = now - DAY, .until = now + DAY
+	};
 	struct pair p;
 
 	pair_make(&spec, &p);

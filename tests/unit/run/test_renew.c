@@ -52,9 +52,13 @@ install(const struct life *life, const char *name, bool other_key)
 	struct pair_spec spec = { .names = { name },
 		.from = time(NULL) + life->from,
 		.until = time(NULL) + life->until };
-	struct certificate_new c = { .issuer = ISSUER, .name = NAME,
-		.names = names, .n_names = 1, .url = "https://127.0.0.1:1/c",
-		.ca = ca, .account = "https://127.0.0.1:1/a" };
+	struct certificate_new c = { .issuer = ISSUER,
+		.name = NAME,
+		.names = names,
+		.n_names = 1,
+		.url = "https://127.0.0.1:1/c",
+		.ca = ca,
+		.account = "https://127.0.0.1:1/a" };
 	struct pair p, other;
 	struct err err = ERR_INIT;
 
@@ -79,7 +83,8 @@ put_window(time_t retry, time_t selected)
 	char date[DATE_MAX];
 	time_t now = time(NULL);
 
-	if (store_get(store, FOLDER NAME ".json", CAP, &text, NULL, &err) == -1 ||
+	if (store_get(store, FOLDER NAME ".json", CAP, &text, NULL, &err) ==
+	        -1 ||
 	    !(meta = json_parse("meta", text.data, text.len, &err))) {
 		diag("%s", err.text);
 		return;
@@ -88,13 +93,13 @@ put_window(time_t retry, time_t selected)
 	info = json_new_object();
 	if (selected) {
 		window = json_new_object();
-		json_add_string(window, "start",
-		    date_format(now + selected - HOUR, date));
-		json_add_string(window, "end",
-		    date_format(now + selected + HOUR, date));
+		json_add_string(
+		    window, "start", date_format(now + selected - HOUR, date));
+		json_add_string(
+		    window, "end", date_format(now + selected + HOUR, date));
 		json_add(info, "suggestedWindow", window);
-		json_add_string(info, "_selectedTime",
-		    date_format(now + selected, date));
+		json_add_string(
+		    info, "_selectedTime", date_format(now + selected, date));
 	}
 	json_add_string(info, "_retryAfter", date_format(now + retry, date));
 	json_add(data, "renewal_info", info);
@@ -102,7 +107,8 @@ put_window(time_t retry, time_t selected)
 	buf_clear(&text);
 	json_print(meta, JSON_TABS, &text);
 	ok_err(store_put(store, FOLDER NAME ".json", text.data, text.len,
-	    STORE_REPLACE, &err), &err, "a window");
+	           STORE_REPLACE, &err),
+	    &err, "a window");
 	json_free(meta);
 	buf_release(&text);
 }
@@ -110,17 +116,22 @@ put_window(time_t retry, time_t selected)
 static struct renew_want
 want(void)
 {
-	return (struct renew_want){ .spec = { .name = NAME, .names = names,
-		.n_names = 1, .key_type = KEY_P256,
-		.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
-		.n_challenges = 2 } };
+	return (struct renew_want) {
+		.spec = { .name = NAME,
+		    .names = names,
+		    .n_names = 1,
+		    .key_type = KEY_P256,
+		    .challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
+		    .n_challenges = 2 }
+	};
 }
 
 static struct renew_env
 env_at(time_t now)
 {
-	return (struct renew_env){ .store = store, .issuer = ISSUER, .ca = ca,
-		.now = now };
+	return (struct renew_env) {
+		.store = store, .issuer = ISSUER, .ca = ca, .now = now
+	};
 }
 
 static struct renew_env
@@ -159,9 +170,8 @@ test_due(void)
 		time_t retry, selected;
 		enum renew_state state;
 		bool ask;
-		const char *why;	/* in the reason, or NULL */
-	} rows[] = {
-		{ { -HOUR, 90 * DAY }, HOUR, 0, RENEW_NONE, false, NULL },
+		const char *why; /* in the reason, or NULL */
+	} rows[] = { { { -HOUR, 90 * DAY }, HOUR, 0, RENEW_NONE, false, NULL },
 		{ { -HOUR, 90 * DAY }, -HOUR, 0, RENEW_NONE, true, NULL },
 		{ { -59 * DAY, 31 * DAY }, HOUR, 0, RENEW_NONE, false, NULL },
 		{ { -61 * DAY, 29 * DAY }, HOUR, 0, RENEW_DUE, false,
@@ -170,7 +180,8 @@ test_due(void)
 		{ { -5 * DAY, 4 * DAY }, HOUR, 0, RENEW_DUE, false, "due" },
 		{ { -90 * DAY, -1 }, HOUR, 0, RENEW_DUE, false, "due" },
 		/* the CA's window: earlier, later, but not too late */
-		{ { -30 * DAY, 60 * DAY }, HOUR, -HOUR, RENEW_DUE, false, "due" },
+		{ { -30 * DAY, 60 * DAY }, HOUR, -HOUR, RENEW_DUE, false,
+		    "due" },
 		{ { -70 * DAY, 20 * DAY }, HOUR, 5 * DAY, RENEW_NONE, false,
 		    NULL },
 		{ { -70 * DAY, 20 * DAY }, -HOUR, 5 * DAY, RENEW_NONE, true,
@@ -178,8 +189,7 @@ test_due(void)
 		{ { -87 * DAY, 3 * DAY }, HOUR, 2 * DAY, RENEW_DUE, false,
 		    "due" },
 		{ { -87 * DAY, 3 * DAY }, HOUR, 99 * DAY, RENEW_DUE, false,
-		    "due" }
-	};
+		    "due" } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct renew_env env = env_now();
@@ -224,8 +234,9 @@ test_wrong(void)
 	w = want();
 	w.spec.must_staple = true;
 	is_int(decided(&env, &w), RENEW_NONE, "must-staple can wait");
-	ok_err(store_put(store, FOLDER NAME ".crt", "x", 1, STORE_REPLACE,
-	    &err), &err, "a broken file");
+	ok_err(
+	    store_put(store, FOLDER NAME ".crt", "x", 1, STORE_REPLACE, &err),
+	    &err, "a broken file");
 	is_int(decided(&env, &w), RENEW_DUE, "is replaced");
 	w.spec.name = "...";
 	is_int(decided(&env, &w), RENEW_BROKEN, "a name that is none");
@@ -262,8 +273,10 @@ open_run(void)
 {
 	struct http_config config = { .user_agent = "test", .proxy = "" };
 	struct err err = ERR_INIT;
-	struct run_config where = { .store = store, .issuer = ISSUER,
-		.directory_url = ca, .hits_fd = -1 };
+	struct run_config where = { .store = store,
+		.issuer = ISSUER,
+		.directory_url = ca,
+		.hits_fd = -1 };
 
 	nobody.http = where.http = http_open(&config, &err);
 	nobody.run = run_open(&where, &err);
@@ -282,14 +295,17 @@ close_run(void)
 static void
 order(const struct renew_env *env, struct renew_want *w)
 {
-	struct issue_env issue = { .run = nobody.run, .store = store,
-		.issuer = ISSUER, .ca = ca, .account_key = nobody.key,
+	struct issue_env issue = { .run = nobody.run,
+		.store = store,
+		.issuer = ISSUER,
+		.ca = ca,
+		.account_key = nobody.key,
 		.account_url = "https://127.0.0.1:1/a" };
 	struct err err = ERR_INIT;
 
 	memset(&reported, 0, sizeof(reported));
-	ok_err(renew_order(env, &issue, w, 1, note, NULL, &err), &err,
-	    "ordering");
+	ok_err(
+	    renew_order(env, &issue, w, 1, note, NULL, &err), &err, "ordering");
 	is_int(reported.n, 1, "... is reported once");
 }
 
@@ -381,7 +397,8 @@ test_held(void)
 	forget();
 	w.state = RENEW_DUE;
 	/* nobody is asked: the directory is at hand, and the lock is not */
-	buf_puts(&directory, "{\"newNonce\": \"https://127.0.0.1:1/n\", "
+	buf_puts(&directory,
+	    "{\"newNonce\": \"https://127.0.0.1:1/n\", "
 	    "\"newAccount\": \"https://127.0.0.1:1/a\", "
 	    "\"newOrder\": \"https://127.0.0.1:1/o\", "
 	    "\"revokeCert\": \"https://127.0.0.1:1/r\", "
@@ -425,8 +442,8 @@ test_deploy(void)
 	forget();
 	ok_err(store_del(store, "certificates", &err), &err, "no certificate");
 	w.deploy_hook = "/nonexistent/hook";
-	is_int(renew_deploy(&env, &deploy, &w, 1), ERR_NONE,
-	    "nothing to deploy");
+	is_int(
+	    renew_deploy(&env, &deploy, &w, 1), ERR_NONE, "nothing to deploy");
 	install(&fresh, NAME, false);
 	is_int(renew_deploy(&env, &deploy, &w, 1), ERR_HOOK,
 	    "a hook of the configuration that is not there");

@@ -39,9 +39,9 @@
 #define PATH_B "/.well-known/acme-challenge/" TOKEN_B
 
 enum {
-	PATIENCE_S = 20,	/* for what ought to come at once */
+	PATIENCE_S = 20, /* for what ought to come at once */
 	MIB = 1024 * 1024,
-	LOW = 64		/* the responder's descriptors of its own */
+	LOW = 64 /* the responder's descriptors of its own */
 };
 
 static struct store *store;
@@ -50,7 +50,7 @@ static struct store *store;
 
 struct server {
 	pid_t pid;
-	int stop, hits;		/* our ends of its pipes */
+	int stop, hits; /* our ends of its pipes */
 	struct sockaddr_in http, tls;
 };
 
@@ -64,10 +64,9 @@ fatal(const char *what)
 static struct sockaddr_in
 loopback(unsigned port)
 {
-	return (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_port = htons((in_port_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)
-	};
+	return (struct sockaddr_in) { .sin_family = AF_INET,
+		.sin_port = htons((in_port_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
 /* Serves until the pipe is closed at its other end. Sanitizers and valgrind
@@ -195,7 +194,7 @@ put(const char *issuer, const char *type, const char *name, const char *token)
 	    token, THUMBPRINT);
 	if (identifier_parse(name, &t.identifier, &err) == -1 ||
 	    token_put(store, issuer, &t, "https://ca.example/chall/1", &err) ==
-	    -1) {
+	        -1) {
 		log_err(name, &err);
 		exit(99);
 	}
@@ -218,8 +217,8 @@ connect_to(const struct sockaddr_in *to)
 	const int on = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd == -1 || connect(fd, (const struct sockaddr *)to,
-	    sizeof(*to)) == -1)
+	if (fd == -1 ||
+	    connect(fd, (const struct sockaddr *)to, sizeof(*to)) == -1)
 		fatal("connect");
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -303,8 +302,7 @@ probe(const struct sockaddr_in *to, const char *path, const char *host,
 	const char *body;
 	bool found;
 
-	buf_printf(&request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path,
-	    host);
+	buf_printf(&request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host);
 	ask(to, buf_str(&request), &out);
 	body = strstr(buf_str(&out), "\r\n\r\n");
 	found = strncmp(buf_str(&out), "HTTP/1.1 200 OK\r\n", 17) == 0 &&
@@ -330,36 +328,36 @@ static const struct {
 	const char *what, *request, *status, *end;
 } exchanges[] = {
 	{ "a probe", "GET " PATH_A HOST "\r\n", "HTTP/1.1 200 OK\r\n",
-	  "\r\n\r\n" TOKEN_A THUMBPRINT },
+	    "\r\n\r\n" TOKEN_A THUMBPRINT },
 	{ "HEAD", "HEAD " PATH_A HOST "\r\n", "HTTP/1.1 200 OK\r\n",
-	  "Content-Length: 87\r\n\r\n" },
+	    "Content-Length: 87\r\n\r\n" },
 	{ "an address", "GET " PATH_B " HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n",
-	  "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT },
+	    "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT },
 	{ "an IPv6 address",
-	  "GET " PATH_B " HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n",
-	  "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT },
+	    "GET " PATH_B " HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT },
 	{ "pipelined: one answer",
-	  "GET " PATH_A HOST "\r\nGET " PATH_A HOST "\r\n",
-	  "HTTP/1.1 200 OK\r\n", "Content-Length: 87\r\n\r\n"
-	  TOKEN_A THUMBPRINT },
+	    "GET " PATH_A HOST "\r\nGET " PATH_A HOST "\r\n",
+	    "HTTP/1.1 200 OK\r\n",
+	    "Content-Length: 87\r\n\r\n" TOKEN_A THUMBPRINT },
 	{ "another token", "GET " PATH_B HOST "\r\n",
-	  "HTTP/1.1 301 Moved Permanently\r\n", MOVED },
+	    "HTTP/1.1 301 Moved Permanently\r\n", MOVED },
 	{ "another host", "GET " PATH_A " HTTP/1.1\r\nHost: a.example\r\n\r\n",
-	  "HTTP/1.1 301 ", MOVED },
+	    "HTTP/1.1 301 ", MOVED },
 	{ "a host that would leave the folder",
-	  "GET " PATH_A " HTTP/1.1\r\nHost: ../www.example.com\r\n\r\n",
-	  "HTTP/1.1 400 ", REFUSED },
+	    "GET " PATH_A " HTTP/1.1\r\nHost: ../www.example.com\r\n\r\n",
+	    "HTTP/1.1 400 ", REFUSED },
 	{ "POST", "POST " PATH_A HOST "Content-Length: 3\r\n\r\nabc",
-	  "HTTP/1.1 301 ", MOVED },
-	{ "chunked", "GET " PATH_A HOST
-	  "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400 ",
-	  REFUSED },
+	    "HTTP/1.1 301 ", MOVED },
+	{ "chunked",
+	    "GET " PATH_A HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    "HTTP/1.1 400 ", REFUSED },
 	{ "absolute URI", "GET http://www.example.com" PATH_A HOST "\r\n",
-	  "HTTP/1.1 400 ", REFUSED },
+	    "HTTP/1.1 400 ", REFUSED },
 	{ "HTTP/0.9", "GET " PATH_A "\r\n", "HTTP/1.1 400 ", REFUSED },
 	{ "a TLS hello", "\x16\x03\x01\x02", "HTTP/1.1 400 ", REFUSED },
 	{ "no host", "GET " PATH_A " HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ",
-	  REFUSED },
+	    REFUSED },
 };
 
 static void
@@ -452,7 +450,7 @@ test_hits(void)
 {
 	struct server s;
 
-	start(&s, (struct responder_config){ .redirect = true });
+	start(&s, (struct responder_config) { .redirect = true });
 	ok(probe_a(&s), "a probe");
 	ok(!probe(&s.http, PATH_B, "www.example.com", TOKEN_B THUMBPRINT),
 	    "one that finds nothing");
@@ -488,8 +486,8 @@ test_store_changes(const struct server *s)
 	 * read again well before its second is over. */
 	deadline = date_mono_ms() + 600;
 	do
-		found = probe(&s->http, PATH_B, "www.example.com",
-		    TOKEN_B THUMBPRINT);
+		found = probe(
+		    &s->http, PATH_B, "www.example.com", TOKEN_B THUMBPRINT);
 	while (!found && date_mono_ms() < deadline);
 	ok(found, "pending at a CA whose folder is new");
 	ok(probe_a(s), "and still at the first one");
@@ -497,8 +495,9 @@ test_store_changes(const struct server *s)
 	ok(!probe(&s->http, PATH_B, "www.example.com", TOKEN_B THUMBPRINT),
 	    "no longer pending");
 	ok_err(store_put(store,
-	    "acme/other-ca/challenge_tokens/www.example.com.json", "{", 1,
-	    STORE_REPLACE, &err), &err, "a torn token file");
+	           "acme/other-ca/challenge_tokens/www.example.com.json", "{",
+	           1, STORE_REPLACE, &err),
+	    &err, "a torn token file");
 	ok(probe_a(s), "does not hide the good one");
 	put("test-ca", "http-01", "www.example.com", TOKEN_B);
 	ok(!probe_a(s), "replaced: the old token is not answered");
@@ -513,7 +512,7 @@ test_http(void)
 	struct server s;
 
 	test_hits();
-	start(&s, (struct responder_config){ .redirect = true });
+	start(&s, (struct responder_config) { .redirect = true });
 	test_exchanges(&s);
 	test_huge(&s);
 	test_head_cap(&s);
@@ -521,7 +520,7 @@ test_http(void)
 	test_hits_full(&s);
 	test_store_changes(&s);
 	stop(&s, "http-01");
-	start(&s, (struct responder_config){ .redirect = false });
+	start(&s, (struct responder_config) { .redirect = false });
 	answers(&s.http, "GET /" HOST "\r\n", "HTTP/1.1 404 Not Found\r\n",
 	    "\r\n\r\nnot found\n", "no redirect: 404");
 	ok(probe_a(&s), "no redirect: a probe");
@@ -536,19 +535,16 @@ static void
 make_hello(struct buf *out, size_t len, size_t record)
 {
 	struct buf message = BUF_INIT;
-	const unsigned char header[] = {
-		1, (unsigned char)((len - 4) >> 16),
-		(unsigned char)((len - 4) >> 8), (unsigned char)(len - 4)
-	};
+	const unsigned char header[] = { 1, (unsigned char)((len - 4) >> 16),
+		(unsigned char)((len - 4) >> 8), (unsigned char)(len - 4) };
 
 	buf_put(&message, header, sizeof(header));
 	while (message.len < len)
 		buf_put(&message, "h", 1);
 	for (size_t at = 0; at < len; at += record) {
 		size_t n = len - at < record ? len - at : record;
-		const unsigned char head[] = {
-			22, 3, 1, (unsigned char)(n >> 8), (unsigned char)n
-		};
+		const unsigned char head[] = { 22, 3, 1,
+			(unsigned char)(n >> 8), (unsigned char)n };
 
 		buf_put(out, head, sizeof(head));
 		buf_put(out, message.data + at, n);
@@ -596,16 +592,16 @@ test_hello(void)
 		{ "a record too long", "\x16\x03\x01\x40\x01", 5, HELLO_BAD },
 		{ "the longest record", "\x16\x03\x01\x40\x00", 5, HELLO_MORE },
 		{ "a server's hello", "\x16\x03\x01\x00\x40\x02", 6,
-		  HELLO_BAD },
+		    HELLO_BAD },
 		{ "a message of 16 MiB", "\x16\x03\x01\x00\x40\x01\xff\xff\xff",
-		  9, HELLO_BAD },
-		{ "another record between",
-		  "\x16\x03\x01\x00\x01\x01\x17", 7, HELLO_BAD },
+		    9, HELLO_BAD },
+		{ "another record between", "\x16\x03\x01\x00\x01\x01\x17", 7,
+		    HELLO_BAD },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		is_int(tlsalpn01_hello(rows[i].data, rows[i].len),
-		    rows[i].want, "hello: %s", rows[i].what);
+		is_int(tlsalpn01_hello(rows[i].data, rows[i].len), rows[i].want,
+		    "hello: %s", rows[i].what);
 	is_int(tlsalpn01_hello(NULL, 0), HELLO_MORE, "hello: nothing yet");
 	check_hello(512, 16384, HELLO_READY, "in one record");
 	check_hello(4, 16384, HELLO_READY, "empty message");
@@ -621,13 +617,13 @@ test_hello(void)
 struct client {
 	const char *sni, *alpn[2], *versions;
 	int fd;
-	bool split;		/* each byte sent by itself */
-	bool two_records;	/* the hello */
+	bool split;       /* each byte sent by itself */
+	bool two_records; /* the hello */
 	bool hello_sent;
 	/* what came of it */
 	int rc, alert;
 	char chosen[32];
-	gnutls_datum_t cert;	/* DER; to be freed */
+	gnutls_datum_t cert; /* DER; to be freed */
 };
 
 /* The one record of a hello as two. */
@@ -636,9 +632,8 @@ say_two_records(int fd, const unsigned char *p, size_t len)
 {
 	const size_t header = 5, first = 3, rest = len - header - first;
 	const unsigned char head[] = { 22, 3, 1, 0, first };
-	const unsigned char second[] = {
-		22, 3, 1, (unsigned char)(rest >> 8), (unsigned char)rest
-	};
+	const unsigned char second[] = { 22, 3, 1, (unsigned char)(rest >> 8),
+		(unsigned char)rest };
 
 	say(fd, head, sizeof(head));
 	say(fd, p + header, first);
@@ -682,21 +677,21 @@ client_ready(gnutls_transport_ptr_t ptr, unsigned ms)
 }
 
 static void
-client_set_up(struct client *c, gnutls_session_t s,
-    gnutls_certificate_credentials_t cred)
+client_set_up(
+    struct client *c, gnutls_session_t s, gnutls_certificate_credentials_t cred)
 {
 	struct buf priority = BUF_INIT;
 	gnutls_datum_t alpn[2];
 	unsigned n = 0;
 
-	buf_printf(&priority, "NORMAL:-VERS-ALL:%s", c->versions ?
-	    c->versions : "+VERS-TLS1.3:+VERS-TLS1.2");
+	buf_printf(&priority, "NORMAL:-VERS-ALL:%s",
+	    c->versions ? c->versions : "+VERS-TLS1.3:+VERS-TLS1.2");
 	gnutls_priority_set_direct(s, buf_str(&priority), NULL);
 	buf_release(&priority);
 	gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, cred);
 	if (c->sni)
-		gnutls_server_name_set(s, GNUTLS_NAME_DNS, c->sni,
-		    strlen(c->sni));
+		gnutls_server_name_set(
+		    s, GNUTLS_NAME_DNS, c->sni, strlen(c->sni));
 	for (; n < 2 && c->alpn[n]; n++) {
 		alpn[n].data = (unsigned char *)(uintptr_t)c->alpn[n];
 		alpn[n].size = (unsigned)strlen(c->alpn[n]);
@@ -721,8 +716,8 @@ client_learn(struct client *c, gnutls_session_t s)
 	if (c->rc != 0)
 		return;
 	if (gnutls_alpn_get_selected_protocol(s, &chosen) == 0)
-		snprintf(c->chosen, sizeof(c->chosen), "%.*s",
-		    (int)chosen.size, (char *)chosen.data);
+		snprintf(c->chosen, sizeof(c->chosen), "%.*s", (int)chosen.size,
+		    (char *)chosen.data);
 	certs = gnutls_certificate_get_peers(s, &n);
 	if (certs && n == 1) {
 		c->cert.data = xmalloc(certs[0].size);
@@ -773,22 +768,25 @@ check_cert(const struct client *c, const struct identifier *id,
 	gnutls_x509_crt_init(&crt);
 	gnutls_x509_crt_import(crt, &c->cert, GNUTLS_X509_FMT_DER);
 	hash_sha256(key_authorization, strlen(key_authorization), want + 2);
-	ok(gnutls_x509_crt_get_extension_by_oid(crt, "1.3.6.1.5.5.7.1.31", 0,
-	    der, &len, &critical) == 0 && len == sizeof(want) &&
-	    memcmp(der, want, len) == 0, "%s: acmeIdentifier", what);
+	ok(gnutls_x509_crt_get_extension_by_oid(
+	       crt, "1.3.6.1.5.5.7.1.31", 0, der, &len, &critical) == 0 &&
+	        len == sizeof(want) && memcmp(der, want, len) == 0,
+	    "%s: acmeIdentifier", what);
 	ok(critical, "%s: it is critical", what);
-	is_int(gnutls_x509_crt_get_subject_alt_name(crt, 0, san, &san_len,
-	    NULL), id->type == IDENTIFIER_IP ? GNUTLS_SAN_IPADDRESS :
-	    GNUTLS_SAN_DNSNAME, "%s: the name's type", what);
+	is_int(
+	    gnutls_x509_crt_get_subject_alt_name(crt, 0, san, &san_len, NULL),
+	    id->type == IDENTIFIER_IP ? GNUTLS_SAN_IPADDRESS :
+	                                GNUTLS_SAN_DNSNAME,
+	    "%s: the name's type", what);
 	if (id->type == IDENTIFIER_IP)
 		ok(san_len == id->ip_len && memcmp(san, id->ip, san_len) == 0,
 		    "%s: the address", what);
 	else
 		is((char *)san, id->value, "%s: the name", what);
 	san_len = sizeof(san);
-	is_int(gnutls_x509_crt_get_subject_alt_name(crt, 1, san, &san_len,
-	    NULL), GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE,
-	    "%s: one name", what);
+	is_int(
+	    gnutls_x509_crt_get_subject_alt_name(crt, 1, san, &san_len, NULL),
+	    GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE, "%s: one name", what);
 	gnutls_x509_crt_deinit(crt);
 }
 
@@ -801,29 +799,40 @@ static const struct {
 	struct client client;
 	const char *name, *token;
 } good[] = {
-	{ "TLS 1.3", { .sni = "tls.example.com", .alpn = { ACME },
-	  .versions = V13 }, "tls.example.com", TOKEN_A },
-	{ "TLS 1.2", { .sni = "tls.example.com", .alpn = { ACME },
-	  .versions = V12 }, "tls.example.com", TOKEN_A },
-	{ "h2 offered too", { .sni = "tls.example.com",
-	  .alpn = { "h2", ACME } }, "tls.example.com", TOKEN_A },
+	{ "TLS 1.3",
+	    { .sni = "tls.example.com", .alpn = { ACME }, .versions = V13 },
+	    "tls.example.com", TOKEN_A },
+	{ "TLS 1.2",
+	    { .sni = "tls.example.com", .alpn = { ACME }, .versions = V12 },
+	    "tls.example.com", TOKEN_A },
+	{ "h2 offered too",
+	    { .sni = "tls.example.com", .alpn = { "h2", ACME } },
+	    "tls.example.com", TOKEN_A },
 	{ "upper case", { .sni = "TLS.Example.COM", .alpn = { ACME } },
-	  "tls.example.com", TOKEN_A },
-	{ "a token for http-01", { .sni = "www.example.com",
-	  .alpn = { ACME } }, "www.example.com", TOKEN_A },
+	    "tls.example.com", TOKEN_A },
+	{ "a token for http-01", { .sni = "www.example.com", .alpn = { ACME } },
+	    "www.example.com", TOKEN_A },
 	{ "IPv4", { .sni = "1.0.0.127.in-addr.arpa", .alpn = { ACME } },
-	  "127.0.0.1", TOKEN_A },
-	{ "IPv6", { .sni = "1.0.0.0.0.0.0.0." "0.0.0.0.0.0.0.0."
-	  "0.0.0.0.0.0.0.0." "8.b.d.0.1.0.0.2.ip6.arpa", .alpn = { ACME } },
-	  "2001:db8::1", TOKEN_A },
-	{ "byte by byte", { .sni = "tls.example.com", .alpn = { ACME },
-	  .split = true }, "tls.example.com", TOKEN_A },
-	{ "hello in two records", { .sni = "tls.example.com",
-	  .alpn = { ACME }, .two_records = true }, "tls.example.com",
-	  TOKEN_A },
-	{ "other key exchange first", { .sni = "tls.example.com",
-	  .alpn = { ACME }, .versions = V13 ":-GROUP-ALL:+GROUP-SECP521R1:"
-	  "+GROUP-SECP256R1" }, "tls.example.com", TOKEN_A },
+	    "127.0.0.1", TOKEN_A },
+	{ "IPv6",
+	    { .sni = "1.0.0.0.0.0.0.0."
+	             "0.0.0.0.0.0.0.0."
+	             "0.0.0.0.0.0.0.0."
+	             "8.b.d.0.1.0.0.2.ip6.arpa",
+	        .alpn = { ACME } },
+	    "2001:db8::1", TOKEN_A },
+	{ "byte by byte",
+	    { .sni = "tls.example.com", .alpn = { ACME }, .split = true },
+	    "tls.example.com", TOKEN_A },
+	{ "hello in two records",
+	    { .sni = "tls.example.com", .alpn = { ACME }, .two_records = true },
+	    "tls.example.com", TOKEN_A },
+	{ "other key exchange first",
+	    { .sni = "tls.example.com",
+	        .alpn = { ACME },
+	        .versions = V13 ":-GROUP-ALL:+GROUP-SECP521R1:"
+	                        "+GROUP-SECP256R1" },
+	    "tls.example.com", TOKEN_A },
 };
 
 static void
@@ -858,24 +867,30 @@ static const struct {
 	int alert;
 } refused[] = {
 	{ "only h2", { .sni = "tls.example.com", .alpn = { "h2" } },
-	  GNUTLS_A_NO_APPLICATION_PROTOCOL },
-	{ "only h2, TLS 1.2", { .sni = "tls.example.com", .alpn = { "h2" },
-	  .versions = V12 }, GNUTLS_A_NO_APPLICATION_PROTOCOL },
+	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
+	{ "only h2, TLS 1.2",
+	    { .sni = "tls.example.com", .alpn = { "h2" }, .versions = V12 },
+	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
 	{ "no protocol", { .sni = "tls.example.com" },
-	  GNUTLS_A_NO_APPLICATION_PROTOCOL },
-	{ "no protocol, TLS 1.2", { .sni = "tls.example.com",
-	  .versions = V12 }, GNUTLS_A_NO_APPLICATION_PROTOCOL },
+	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
+	{ "no protocol, TLS 1.2", { .sni = "tls.example.com", .versions = V12 },
+	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
 	{ "unknown name", { .sni = "other.example.com", .alpn = { ACME } },
-	  GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "unknown name, TLS 1.2", { .sni = "other.example.com",
-	  .alpn = { ACME }, .versions = V12 }, GNUTLS_A_UNRECOGNIZED_NAME },
+	    GNUTLS_A_UNRECOGNIZED_NAME },
+	{ "unknown name, TLS 1.2",
+	    { .sni = "other.example.com", .alpn = { ACME }, .versions = V12 },
+	    GNUTLS_A_UNRECOGNIZED_NAME },
 	{ "no name", { .alpn = { ACME } }, GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "unknown address", { .sni = "2.0.0.127.in-addr.arpa",
-	  .alpn = { ACME } }, GNUTLS_A_UNRECOGNIZED_NAME },
+	{ "unknown address",
+	    { .sni = "2.0.0.127.in-addr.arpa", .alpn = { ACME } },
+	    GNUTLS_A_UNRECOGNIZED_NAME },
 	{ "address as a name", { .sni = "127.0.0.1", .alpn = { ACME } },
-	  GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "TLS 1.1", { .sni = "tls.example.com", .alpn = { ACME },
-	  .versions = "+VERS-TLS1.1:%COMPAT" }, GNUTLS_A_PROTOCOL_VERSION },
+	    GNUTLS_A_UNRECOGNIZED_NAME },
+	{ "TLS 1.1",
+	    { .sni = "tls.example.com",
+	        .alpn = { ACME },
+	        .versions = "+VERS-TLS1.1:%COMPAT" },
+	    GNUTLS_A_PROTOCOL_VERSION },
 };
 
 static void
@@ -887,8 +902,7 @@ test_refused_handshakes(const struct server *s)
 		struct client c = refused[i].client;
 
 		shake(&c, &s->tls);
-		if (!is_int(c.alert, refused[i].alert, "%s",
-		    refused[i].what))
+		if (!is_int(c.alert, refused[i].alert, "%s", refused[i].what))
 			diag("%d %s", c.rc, gnutls_strerror(c.rc));
 		free(c.cert.data);
 	}
@@ -913,8 +927,9 @@ test_many_handshakes(const struct server *s)
 		snprintf(name, sizeof(name), "n%d.example.com", i % 12);
 		shake(&c, &s->tls);
 		gnutls_x509_crt_init(&crt);
-		done_well += c.rc == 0 && gnutls_x509_crt_import(crt, &c.cert,
-		    GNUTLS_X509_FMT_DER) == 0 &&
+		done_well += c.rc == 0 &&
+		    gnutls_x509_crt_import(crt, &c.cert, GNUTLS_X509_FMT_DER) ==
+		        0 &&
 		    gnutls_x509_crt_check_hostname(crt, name);
 		gnutls_x509_crt_deinit(crt);
 		free(c.cert.data);
@@ -934,13 +949,13 @@ test_replaced(const struct server *s)
 	shake(&c, &s->tls);
 	check_cert(&c, &id, TOKEN_B THUMBPRINT, "a token");
 	free(c.cert.data);
-	c = (struct client){ .sni = "n0.example.com", .alpn = { ACME } };
+	c = (struct client) { .sni = "n0.example.com", .alpn = { ACME } };
 	put("test-ca", "tls-alpn-01", "n0.example.com", TOKEN_A);
 	shake(&c, &s->tls);
 	check_cert(&c, &id, TOKEN_A THUMBPRINT, "a replaced token");
 	free(c.cert.data);
 	take_away("acme/test-ca/challenge_tokens/n0.example.com.json");
-	c = (struct client){ .sni = "n0.example.com", .alpn = { ACME } };
+	c = (struct client) { .sni = "n0.example.com", .alpn = { ACME } };
 	shake(&c, &s->tls);
 	is_int(c.alert, GNUTLS_A_UNRECOGNIZED_NAME, "a token taken away");
 }
@@ -970,8 +985,9 @@ test_not_tls(const struct server *s)
 
 	say(fd, request, sizeof(request) - 1);
 	is_int(hear(fd, &out), 0, "HTTP to the TLS port: closed");
-	ok(out.len == 7 && memcmp(out.data, "\x15\x03\x03\0\x02\x02\x32", 7) ==
-	    0, "after an alert");
+	ok(out.len == 7 &&
+	        memcmp(out.data, "\x15\x03\x03\0\x02\x02\x32", 7) == 0,
+	    "after an alert");
 	close(fd);
 
 	buf_clear(&out);
@@ -1000,7 +1016,7 @@ test_tls(void)
 {
 	struct server s;
 
-	start(&s, (struct responder_config){ .redirect = true });
+	start(&s, (struct responder_config) { .redirect = true });
 	test_good_handshakes(&s);
 	test_refused_handshakes(&s);
 	test_many_handshakes(&s);
@@ -1031,8 +1047,9 @@ no_answer(gnutls_transport_ptr_t ptr, void *data, size_t len)
 static void
 real_hello(struct buf *out, const char *versions)
 {
-	struct client c = { .sni = "tls.example.com", .alpn = { ACME },
-		.versions = versions };
+	struct client c = {
+		.sni = "tls.example.com", .alpn = { ACME }, .versions = versions
+	};
 	gnutls_certificate_credentials_t cred;
 	gnutls_session_t s;
 
@@ -1075,16 +1092,17 @@ test_deadlines(void)
 	struct server s;
 
 	real_hello(&hello, V13);
-	start(&s, (struct responder_config){ .redirect = true,
-	    .http_ms = 300, .tls_ms = 300 });
+	start(&s,
+	    (struct responder_config) {
+	        .redirect = true, .http_ms = 300, .tls_ms = 300 });
 	check_deadline(&s.http, "", 0, false, "http: silence");
-	check_deadline(&s.http, half, sizeof(half) - 1, false,
-	    "http: half a request");
+	check_deadline(
+	    &s.http, half, sizeof(half) - 1, false, "http: half a request");
 	check_deadline(&s.tls, "", 0, false, "tls: silence");
-	check_deadline(&s.tls, hello.data, hello.len / 2, false,
-	    "tls: half a hello");
-	check_deadline(&s.tls, hello.data, hello.len, true,
-	    "tls: a hello and no more");
+	check_deadline(
+	    &s.tls, hello.data, hello.len / 2, false, "tls: half a hello");
+	check_deadline(
+	    &s.tls, hello.data, hello.len, true, "tls: a hello and no more");
 	ok(probe_a(&s), "a probe after them");
 	stop(&s, "deadlines");
 	buf_release(&hello);
@@ -1099,8 +1117,8 @@ test_dribble(void)
 	int64_t began;
 	int ready;
 
-	start(&s, (struct responder_config){ .redirect = true,
-	    .http_ms = 300 });
+	start(
+	    &s, (struct responder_config) { .redirect = true, .http_ms = 300 });
 	p.fd = connect_to(&s.http);
 	began = date_mono_ms();
 	say(p.fd, "GET /", 5);
@@ -1116,8 +1134,8 @@ test_dribble(void)
 
 /* Ended long before its deadline. */
 static void
-check_flood(const struct sockaddr_in *to, const struct buf *data,
-    const char *what)
+check_flood(
+    const struct sockaddr_in *to, const struct buf *data, const char *what)
 {
 	struct buf out = BUF_INIT;
 	int64_t began = date_mono_ms();
@@ -1142,11 +1160,10 @@ test_floods(void)
 	struct buf hello = BUF_INIT;
 	struct server s;
 
-	start(&s, (struct responder_config){ .redirect = true });
+	start(&s, (struct responder_config) { .redirect = true });
 	real_hello(&hello, V13);
 	for (int i = 0; i < 5000; i++)
-		buf_put(&hello, change_cipher_spec,
-		    sizeof(change_cipher_spec));
+		buf_put(&hello, change_cipher_spec, sizeof(change_cipher_spec));
 	check_flood(&s.tls, &hello, "a flood of records");
 	buf_clear(&hello);
 	real_hello(&hello, V12);
@@ -1163,7 +1180,7 @@ test_floods(void)
 
 enum {
 	CROWD = 2000,
-	PLAIN_KB = 24 * 1024	/* larger at rest: a tool's memory, not ours */
+	PLAIN_KB = 24 * 1024 /* larger at rest: a tool's memory, not ours */
 };
 
 static bool
@@ -1202,7 +1219,7 @@ test_crowd(void)
 		skip("descriptor limit", "%d idle connections", CROWD);
 		return;
 	}
-	start(&s, (struct responder_config){ .redirect = true });
+	start(&s, (struct responder_config) { .redirect = true });
 	/* What a first handshake allocates is not the crowd's. */
 	shake(&c, &s.tls);
 	free(c.cert.data);
@@ -1246,12 +1263,13 @@ test_eviction(void)
 	int fds[COME], shaking, still = 0;
 
 	real_hello(&hello, V13);
-	start(&s, (struct responder_config){ .redirect = true,
-	    .max_connections = ROOM });
+	start(&s,
+	    (struct responder_config) {
+	        .redirect = true, .max_connections = ROOM });
 	shaking = connect_to(&s.tls);
 	say(shaking, hello.data, hello.len);
 	/* its handshake has begun when something comes */
-	poll(&(struct pollfd){ .fd = shaking, .events = POLLIN }, 1,
+	poll(&(struct pollfd) { .fd = shaking, .events = POLLIN }, 1,
 	    1000 * PATIENCE_S);
 	for (int i = 0; i < COME; i++) {
 		fds[i] = connect_to(&s.http);
@@ -1265,7 +1283,7 @@ test_eviction(void)
 		still += is_open(fds[i]);
 	is_int(still, ROOM - 2, "the youngest are still there");
 	is_int((long long)out.len, 0, "the others were closed unanswered");
-	while (recv(shaking, (char[1024]){ 0 }, 1024, MSG_DONTWAIT) > 0)
+	while (recv(shaking, (char[1024]) { 0 }, 1024, MSG_DONTWAIT) > 0)
 		;
 	ok(is_open(shaking), "a handshake under way was spared");
 	for (int i = 0; i < COME; i++)
@@ -1291,8 +1309,9 @@ test_held_bytes(void)
 		return;
 	}
 	make_hello(&hello, 16000, 16384);
-	start(&s, (struct responder_config){ .redirect = true,
-	    .tls_ms = 60 * 1000 * PATIENCE_S });
+	start(&s,
+	    (struct responder_config) {
+	        .redirect = true, .tls_ms = 60 * 1000 * PATIENCE_S });
 	ok(probe_a(&s), "a probe");
 	kb = resident_kb(s.pid);
 	for (int i = 0; i < COME; i++) {
@@ -1335,8 +1354,11 @@ cpu_ticks(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	f = fopen(path, "re");
-	if (!f || fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
-	    "%*u %ld %ld", &user, &kernel) != 2)
+	if (!f ||
+	    fscanf(f,
+	        "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
+	        "%*u %ld %ld",
+	        &user, &kernel) != 2)
 		fatal(path);
 	fclose(f);
 	return user + kernel;
@@ -1351,7 +1373,7 @@ test_no_descriptors(void)
 	int held, fd;
 	long ticks;
 
-	start(&s, (struct responder_config){ .redirect = true });
+	start(&s, (struct responder_config) { .redirect = true });
 	ok(probe_a(&s), "a probe");
 	ok(wait_for_descriptors(s.pid, descriptors(s.pid)), "at rest");
 	limit_child(s.pid, LOW);
@@ -1380,13 +1402,12 @@ test_no_descriptors(void)
 static void
 test_addresses(void)
 {
-	static const char *const wrong[] = {
-		"", "80", "localhost:80", ":", ":65536", ":99999", ":-1",
-		": 80", ":80x", ":0x50", ":000080", "127.0.0.1", "127.0.0.1:",
-		"127.0.0:80", "::1:80", "[::1]", "[::1]80", "[127.0.0.1]:80",
-		"[]:80", "[::1:80", "::1]:80", "1.2.3.4.5:80",
-		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]:80"
-	};
+	static const char *const wrong[] = { "", "80", "localhost:80", ":",
+		":65536", ":99999", ":-1", ": 80", ":80x", ":0x50", ":000080",
+		"127.0.0.1", "127.0.0.1:", "127.0.0:80", "::1:80", "[::1]",
+		"[::1]80", "[127.0.0.1]:80", "[]:80", "[::1:80", "::1]:80",
+		"1.2.3.4.5:80",
+		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]:80" };
 	struct listener l;
 	struct err err;
 
@@ -1428,8 +1449,9 @@ test_wildcard(void)
 static void
 test_port_busy(void)
 {
-	struct responder_config config = { .store = store, .hits_fd = -1,
-		.n_http = 1 };
+	struct responder_config config = {
+		.store = store, .hits_fd = -1, .n_http = 1
+	};
 	struct listener l;
 	struct err err = ERR_INIT;
 	char address[32];
@@ -1455,8 +1477,10 @@ test_port_busy(void)
 static void
 test_serve_again(void)
 {
-	struct responder_config config = { .store = store, .hits_fd = -1,
-		.n_http = 1, .http = { "127.0.0.1:0" } };
+	struct responder_config config = { .store = store,
+		.hits_fd = -1,
+		.n_http = 1,
+		.http = { "127.0.0.1:0" } };
 	struct err err = ERR_INIT;
 	struct responder *r = responder_open(&config, &err);
 	int ends[2];

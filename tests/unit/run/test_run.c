@@ -51,7 +51,8 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define ISSUER "test-ca"
-#define PROBLEM(type) "{\"type\":\"urn:ietf:params:acme:error:" type "\"," \
+#define PROBLEM(type)                                                          \
+	"{\"type\":\"urn:ietf:params:acme:error:" type "\","                   \
 	"\"detail\":\"as told\"}"
 
 #define DAYS ((time_t)24 * 3600)
@@ -60,8 +61,8 @@ enum {
 	SEEN_MAX = 600,
 	BODY_SIZE = 4096,
 	LINKS = 64,
-	LONG_MS = 10 * 60 * 1000,	/* never, in a test */
-	PROMPT_MS = 10 * 1000		/* far more than what is at hand takes */
+	LONG_MS = 10 * 60 * 1000, /* never, in a test */
+	PROMPT_MS = 10 * 1000     /* far more than what is at hand takes */
 };
 
 static void
@@ -77,13 +78,13 @@ must(bool cond, const char *what)
 
 struct seen {
 	char method[8], path[64], body[BODY_SIZE];
-	char nonce[32];			/* given with the answer */
+	char nonce[32]; /* given with the answer */
 };
 
 static struct log {
 	atomic_uint n;
 	struct seen v[SEEN_MAX];
-} *seen;
+} * seen;
 
 /* "GET /directory HEAD /nonce", from the first-th on. */
 static const char *
@@ -137,8 +138,9 @@ jws_part(const struct seen *s, const char *part)
 	struct json *out = NULL;
 	const char *b64;
 
-	if (jws && json_get_string("jws", jws, part, JSON_REQUIRED, &b64,
-	    NULL) == 0 && b64url_decode(b64, strlen(b64), &text) == 0)
+	if (jws &&
+	    json_get_string("jws", jws, part, JSON_REQUIRED, &b64, NULL) == 0 &&
+	    b64url_decode(b64, strlen(b64), &text) == 0)
 		out = json_parse(part, text.data, text.len, NULL);
 	buf_release(&text);
 	json_free(jws);
@@ -155,8 +157,8 @@ member(const struct seen *s, const char *part, const char *name)
 	const char *value = NULL;
 
 	if (o)
-		(void)json_get_string(part, o, name, JSON_OPTIONAL, &value,
-		    NULL);
+		(void)json_get_string(
+		    part, o, name, JSON_OPTIONAL, &value, NULL);
 	snprintf(text, sizeof(out[0]), "%s", value ? value : "(none)");
 	json_free(o);
 	return text;
@@ -198,12 +200,12 @@ enum how { ANSWER, SILENCE, HANG_UP, INTERRUPT };
 /* "{base}" in texts is the server's own URL. */
 struct rule {
 	const char *path;
-	unsigned from, to;	/* which requests to it, from 1; 0: no limit */
-	int status;		/* 0: 200 */
-	const char *head;	/* more header lines */
-	const char *body;	/* NULL: {} */
+	unsigned from, to; /* which requests to it, from 1; 0: no limit */
+	int status;        /* 0: 200 */
+	const char *head;  /* more header lines */
+	const char *body;  /* NULL: {} */
 	enum how how;
-	const char *nonce;	/* in place of a fresh one; "": none */
+	const char *nonce; /* in place of a fresh one; "": none */
 	void (*make)(const struct seen *request, struct buf *body);
 };
 
@@ -233,12 +235,11 @@ static const struct rule *
 find_rule(const struct rule *rules, const char *path)
 {
 	static const struct rule otherwise = { .path = "" };
-	static const struct rule directory = {
-		.path = "/directory", .nonce = "",
+	static const struct rule directory = { .path = "/directory",
+		.nonce = "",
 		.body = "{\"newNonce\":\"{base}/nonce\","
-		    "\"newAccount\":\"{base}/account\","
-		    "\"newOrder\":\"{base}/order\"}"
-	};
+		        "\"newAccount\":\"{base}/account\","
+		        "\"newOrder\":\"{base}/order\"}" };
 	unsigned n = count(path);
 
 	for (; rules->path; rules++)
@@ -282,8 +283,8 @@ is_repeated(const struct seen *s)
 
 /* Keeps the request and answers it; false when the connection is to end. */
 static bool
-answer_request(const struct rule *rules, int fd, const char *text,
-    const char *body)
+answer_request(
+    const struct rule *rules, int fd, const char *text, const char *body)
 {
 	struct seen *s = &seen->v[seen->n];
 	const struct rule *rule;
@@ -291,7 +292,8 @@ answer_request(const struct rule *rules, int fd, const char *text,
 	bool sent = true;
 
 	must(seen->n < SEEN_MAX && strlen(body) < BODY_SIZE &&
-	    sscanf(text, "%7s %63s", s->method, s->path) == 2, "a request");
+	        sscanf(text, "%7s %63s", s->method, s->path) == 2,
+	    "a request");
 	snprintf(s->body, sizeof(s->body), "%s", body);
 	seen->n += !is_repeated(s);
 	rule = find_rule(rules, s->path);
@@ -351,8 +353,9 @@ serve(int listener, const struct rule *rules)
 		if (!fds[0].revents)
 			continue;
 		must(n <= LINKS, "connections");
-		links[n] = (struct link){ .fd = accept(listener, NULL, NULL) };
-		fds[n] = (struct pollfd){ .fd = links[n].fd, .events = POLLIN };
+		links[n] = (struct link) { .fd = accept(listener, NULL, NULL) };
+		fds[n] = (struct pollfd) { .fd = links[n].fd,
+			.events = POLLIN };
 		n++;
 	}
 }
@@ -366,8 +369,9 @@ server_start(const struct rule *rules)
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	must(fd != -1 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
-	    listen(fd, 128) == 0 &&
-	    getsockname(fd, (struct sockaddr *)&a, &len) == 0, "listen");
+	        listen(fd, 128) == 0 &&
+	        getsockname(fd, (struct sockaddr *)&a, &len) == 0,
+	    "listen");
 	snprintf(server.base, sizeof(server.base), "http://127.0.0.1:%d",
 	    (int)ntohs(a.sin_port));
 	snprintf(server.directory, sizeof(server.directory), "%s/directory",
@@ -432,8 +436,8 @@ run_begin_with(const struct run_config *changes)
 	config.directory_url = server.directory;
 	w.run = run_open(&config, &err);
 	must(w.run, err.text);
-	snprintf(w.account_url, sizeof(w.account_url), "%s/account/1",
-	    server.base);
+	snprintf(
+	    w.account_url, sizeof(w.account_url), "%s/account/1", server.base);
 	run_account(w.run, w.key, w.account_url);
 }
 
@@ -468,19 +472,19 @@ static struct buf events;
 
 struct talk {
 	const char *name;
-	const char *path;		/* of its requests */
-	size_t requests;		/* in one round; 0: one */
-	enum ask_kind kind;		/* of them */
-	int64_t delay_ms;		/* before them */
+	const char *path;   /* of its requests */
+	size_t requests;    /* in one round; 0: one */
+	enum ask_kind kind; /* of them */
+	int64_t delay_ms;   /* before them */
 	bool wake;
 	/* before and behind the requests, if set; -1 with err */
 	int (*before)(struct talk *t, struct err *err);
 	int (*behind)(struct talk *t, struct err *err);
 	int (*tick)(void *self, int64_t now, int64_t *next, struct err *err);
-	unsigned again;			/* times that end() wants another go */
-	unsigned later;			/* times that begin() asks to wait */
+	unsigned again; /* times that end() wants another go */
+	unsigned later; /* times that begin() asks to wait */
 	int64_t later_ms;
-	bool idle;			/* there is nothing to do */
+	bool idle; /* there is nothing to do */
 	int64_t nap_ms;
 	/* what came of it */
 	struct flow flow;
@@ -573,13 +577,11 @@ ask_cleanup(void *self, struct asks *asks, struct err *err)
 
 enum { ROW_CLEANUP = 3 };
 
-static const struct step steps[] = {
-	{ "before", ask_before, NULL },
+static const struct step steps[] = { { "before", ask_before, NULL },
 	{ "requests", ask_requests, got_request },
 	{ "behind", ask_behind, NULL },
 	[ROW_CLEANUP] = { "cleanup", ask_cleanup, NULL },
-	{ NULL, NULL, NULL }
-};
+	{ NULL, NULL, NULL } };
 
 static struct flow *
 talk_begin(void *self, int64_t *wait_ms, struct err *err)
@@ -602,8 +604,8 @@ talk_begin(void *self, int64_t *wait_ms, struct err *err)
 }
 
 static int
-talk_local(void *self, const struct ask *ask, struct answer *answer,
-    struct err *err)
+talk_local(
+    void *self, const struct ask *ask, struct answer *answer, struct err *err)
 {
 	struct talk *t = self;
 
@@ -649,9 +651,13 @@ talk_add(struct talk *t)
 	free(t->url);
 	t->url = xasprintf("%s%s", server.base, t->path ? t->path : "");
 	t->begun = t->ended = t->answers = 0;
-	run_add(w.run, &(struct run_job){ .begin = talk_begin,
-	    .local = talk_local, .tick = t->tick, .end = talk_end,
-	    .seen = talk_seen, .self = t });
+	run_add(w.run,
+	    &(struct run_job) { .begin = talk_begin,
+	        .local = talk_local,
+	        .tick = t->tick,
+	        .end = talk_end,
+	        .seen = talk_seen,
+	        .self = t });
 }
 
 static void
@@ -707,7 +713,9 @@ static void
 test_signed(void)
 {
 	struct talk by_kid = { .name = "a", .path = "/x", .kind = ASK_POST };
-	struct talk by_key = { .name = "b", .path = "/y", .kind = ASK_POST_JWK };
+	struct talk by_key = {
+		.name = "b", .path = "/y", .kind = ASK_POST_JWK
+	};
 	struct talk get = { .name = "c", .path = "/z", .kind = ASK_GET };
 	int64_t began;
 
@@ -723,8 +731,7 @@ test_signed(void)
 	    "signed by the account");
 	ok(strstr(member(find("/x", 1), "protected", "url"), "/x") != NULL,
 	    "for its URL");
-	is(buf_str(&events), "a.begin a.answer a.cleanup a.end ",
-	    "row by row");
+	is(buf_str(&events), "a.begin a.answer a.cleanup a.end ", "row by row");
 	talk_alone(&by_key, "another");
 	is(requests_from(3), "POST /y", "needs no more");
 	is(nonce_of(find("/y", 1)), find("/x", 1)->nonce,
@@ -740,10 +747,9 @@ test_signed(void)
 static void
 test_saved_nonce(void)
 {
-	static const struct rule once[] = {
-		{ "/order", 3, 3, .status = 400, .body = PROBLEM("badNonce") },
-		{ .path = NULL }
-	};
+	static const struct rule once[] = { { "/order", 3, 3, .status = 400,
+		                                .body = PROBLEM("badNonce") },
+		{ .path = NULL } };
 	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST };
 	char *nonce;
 
@@ -776,10 +782,9 @@ test_saved_nonce(void)
 static void
 test_bad_nonce_for_ever(void)
 {
-	static const struct rule never[] = {
-		{ "/order", .status = 400, .body = PROBLEM("badNonce") },
-		{ .path = NULL }
-	};
+	static const struct rule never[] = { { "/order", .status = 400,
+		                                 .body = PROBLEM("badNonce") },
+		{ .path = NULL } };
 	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST };
 	bool chained = true;
 
@@ -790,7 +795,7 @@ test_bad_nonce_for_ever(void)
 	is_int(count("/order"), 20, "after twenty tries");
 	for (unsigned i = 2; i <= count("/order"); i++)
 		chained &= strcmp(nonce_of(find("/order", i)),
-		    find("/order", i - 1)->nonce) == 0;
+		               find("/order", i - 1)->nonce) == 0;
 	ok(chained, "each with the nonce of the refusal before");
 	is_int(count("/nonce"), 1, "and none that was asked for");
 	world_close();
@@ -800,12 +805,12 @@ test_bad_nonce_for_ever(void)
 static void
 test_bad_nonce_beside_others(void)
 {
-	static const struct rule some[] = {
-		{ "/order", 1, 5, .status = 400, .body = PROBLEM("badNonce") },
-		{ .path = NULL }
+	static const struct rule some[] = { { "/order", 1, 5, .status = 400,
+		                                .body = PROBLEM("badNonce") },
+		{ .path = NULL } };
+	struct talk t = {
+		.name = "a", .path = "/order", .kind = ASK_POST, .requests = 10
 	};
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST,
-		.requests = 10 };
 
 	world_open(some);
 	run_begin();
@@ -819,18 +824,19 @@ test_bad_nonce_beside_others(void)
 static void
 test_bad_nonce_without_one(void)
 {
-	static const struct rule none[] = {
-		{ "/order", 1, 1, .status = 400, .body = PROBLEM("badNonce"),
-		    .nonce = "" },
+	static const struct rule none[] = { { "/order", 1, 1, .status = 400,
+		                                .body = PROBLEM("badNonce"),
+		                                .nonce = "" },
 		{ "/order", 2, 2, .status = 400, .body = PROBLEM("badNonce"),
 		    .nonce = "not/base64url" },
-		{ .path = NULL }
-	};
+		{ .path = NULL } };
 	struct talk t = try(none, "refusals without a nonce, or a usable one");
 
 	is_int(t.status, 200, "end well");
-	is(requests(), "GET /directory HEAD /nonce POST /order HEAD /nonce "
-	    "POST /order HEAD /nonce POST /order", "by asking for others");
+	is(requests(),
+	    "GET /directory HEAD /nonce POST /order HEAD /nonce "
+	    "POST /order HEAD /nonce POST /order",
+	    "by asking for others");
 	world_close();
 }
 
@@ -841,10 +847,9 @@ test_other_problems(void)
 		{ "/order", .status = 400, .body = PROBLEM("malformed") },
 		{ .path = NULL }
 	};
-	static const struct rule text[] = {
-		{ "/order", .status = 400, .body = "badNonce" },
-		{ .path = NULL }
-	};
+	static const struct rule text[] = { { "/order", .status = 400,
+		                                .body = "badNonce" },
+		{ .path = NULL } };
 	struct talk t = try(malformed, "another problem");
 
 	is_int(count("/order"), 1, "is final");
@@ -858,15 +863,12 @@ test_other_problems(void)
 static void
 test_no_nonce(void)
 {
-	static const struct rule broken[] = {
-		{ "/nonce", .status = 500 }, { .path = NULL }
-	};
-	static const struct rule empty[] = {
-		{ "/nonce", .nonce = "" }, { .path = NULL }
-	};
-	static const struct rule once[] = {
-		{ "/nonce", 1, 2, .status = 500 }, { .path = NULL }
-	};
+	static const struct rule broken[] = { { "/nonce", .status = 500 },
+		{ .path = NULL } };
+	static const struct rule empty[] = { { "/nonce", .nonce = "" },
+		{ .path = NULL } };
+	static const struct rule once[] = { { "/nonce", 1, 2, .status = 500 },
+		{ .path = NULL } };
 	int64_t began = date_mono_ms();
 	struct talk t = try(broken, "no nonce to be had");
 
@@ -890,8 +892,9 @@ test_no_nonce(void)
 static void
 test_many(void)
 {
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST,
-		.requests = 150 };
+	struct talk t = {
+		.name = "a", .path = "/order", .kind = ASK_POST, .requests = 150
+	};
 
 	world_open(honest);
 	run_begin();
@@ -930,7 +933,7 @@ static const struct {
 	const char *path;
 	int status;
 	const char *head;
-	unsigned bad;		/* so many before a good answer */
+	unsigned bad; /* so many before a good answer */
 	int final;
 	unsigned tries;
 } moments[] = {
@@ -955,10 +958,11 @@ test_retry_after(void)
 	int64_t began;
 
 	for (size_t i = 0; i < LENGTH(moments); i++) {
-		rules[i] = (struct rule){ moments[i].path, 1, moments[i].bad,
+		rules[i] = (struct rule) { moments[i].path, 1, moments[i].bad,
 			.status = moments[i].status, .head = moments[i].head };
-		t[i] = (struct talk){ .name = moments[i].path + 1,
-			.path = moments[i].path, .kind = ASK_POST };
+		t[i] = (struct talk) { .name = moments[i].path + 1,
+			.path = moments[i].path,
+			.kind = ASK_POST };
 	}
 	world_open(rules);
 	run_begin();
@@ -985,9 +989,8 @@ test_retry_at(void)
 		{ "/order", .status = 429, .head = "Retry-After: 3600\r\n" },
 		{ .path = NULL }
 	};
-	static const struct rule sometime[] = {
-		{ "/order", .status = 429 }, { .path = NULL }
-	};
+	static const struct rule sometime[] = { { "/order", .status = 429 },
+		{ .path = NULL } };
 	time_t now = time(NULL);
 	struct talk t = try(hour, "a rate limit for an hour");
 
@@ -1004,16 +1007,14 @@ test_retry_at(void)
 static void
 test_broken_connections(void)
 {
-	static const struct rule thrice[] = {
-		{ "/order", .how = HANG_UP }, { .path = NULL }
-	};
-	static const struct rule twice[] = {
-		{ "/order", 1, 2, .how = HANG_UP }, { .path = NULL }
-	};
+	static const struct rule thrice[] = { { "/order", .how = HANG_UP },
+		{ .path = NULL } };
+	static const struct rule twice[] = { { "/order", 1, 2, .how = HANG_UP },
+		{ .path = NULL } };
 	struct talk t = try(thrice, "three broken connections");
 
-	fails(t.failed ? -1 : 0, &t.err, ERR_UNAVAILABLE, "newOrder: ",
-	    "are enough");
+	fails(t.failed ? -1 : 0, &t.err, ERR_UNAVAILABLE,
+	    "newOrder: ", "are enough");
 	is_int(count("/order"), 3, "after three tries");
 	is(buf_str(&events), "a.begin a.cleanup a.fail ", "and are cleaned up");
 	ok(nonces_are_fresh(), "a nonce that was sent is not sent again");
@@ -1031,9 +1032,10 @@ remember_directory(const char *nonce, const char *order, time_t when)
 {
 	struct buf body = BUF_INIT;
 
-	buf_printf(&body, "{\"newNonce\":\"%s%s\",\"newAccount\":\"%s/account\","
-	    "\"newOrder\":\"%s%s\"}", server.base, nonce, server.base,
-	    server.base, order);
+	buf_printf(&body,
+	    "{\"newNonce\":\"%s%s\",\"newAccount\":\"%s/account\","
+	    "\"newOrder\":\"%s%s\"}",
+	    server.base, nonce, server.base, server.base, order);
 	directory_cache_save(w.store, ISSUER, server.directory, &body, when);
 	buf_release(&body);
 }
@@ -1065,15 +1067,17 @@ static void
 add_by_directory(struct talk *t)
 {
 	t->begun = t->ended = 0;
-	run_add(w.run, &(struct run_job){ .begin = begin_by_directory,
-	    .local = talk_local, .end = talk_end, .self = t });
+	run_add(w.run,
+	    &(struct run_job) { .begin = begin_by_directory,
+	        .local = talk_local,
+	        .end = talk_end,
+	        .self = t });
 }
 
-static const struct rule moved[] = {
-	{ "/old-order", .status = 404, .body = PROBLEM("malformed") },
+static const struct rule moved[] = { { "/old-order", .status = 404,
+	                                 .body = PROBLEM("malformed") },
 	{ "/old-nonce", .status = 404, .body = PROBLEM("malformed") },
-	{ .path = NULL }
-};
+	{ .path = NULL } };
 
 static void
 test_cached_directory(void)
@@ -1095,8 +1099,9 @@ test_cached_directory(void)
 		    time(NULL) - (time_t)table[i].age_s);
 		run_begin();
 		talk_alone(&t, table[i].what);
-		is(requests(), table[i].used ? "HEAD /other-nonce POST /x" :
-		    "GET /directory HEAD /nonce POST /x",
+		is(requests(),
+		    table[i].used ? "HEAD /other-nonce POST /x" :
+		                    "GET /directory HEAD /nonce POST /x",
 		    table[i].used ? "is used" : "is fetched again");
 		world_close();
 	}
@@ -1151,10 +1156,8 @@ test_outdated_nonce(void)
 static void
 test_directory_once(void)
 {
-	static const struct rule gone[] = {
-		{ "/order", .status = 404 }, { "/old-order", .status = 404 },
-		{ .path = NULL }
-	};
+	static const struct rule gone[] = { { "/order", .status = 404 },
+		{ "/old-order", .status = 404 }, { .path = NULL } };
 	struct talk a = { .name = "a", .path = "/", .kind = ASK_POST };
 
 	world_open(gone);
@@ -1182,11 +1185,9 @@ test_no_directory(void)
 	static const struct rule html[] = {
 		{ "/directory", .body = "<html>hello</html>" }, { .path = NULL }
 	};
-	static const struct rule busy[] = {
-		{ "/directory", 1, 1, .status = 503,
-		    .head = "Retry-After: 1\r\n" },
-		{ .path = NULL }
-	};
+	static const struct rule busy[] = { { "/directory", 1, 1, .status = 503,
+		                                .head = "Retry-After: 1\r\n" },
+		{ .path = NULL } };
 	struct talk a = { .name = "a", .path = "/order", .kind = ASK_POST };
 	struct talk b = a;
 	struct err err = ERR_INIT;
@@ -1239,21 +1240,26 @@ end_counted(void *self, const struct err *err)
 static void
 try_window(size_t window, int max)
 {
-	static const struct rule some[] = {
-		{ "/order", 5, 9, .status = 404 }, { .path = NULL }
-	};
+	static const struct rule some[] = { { "/order", 5, 9, .status = 404 },
+		{ .path = NULL } };
 	struct talk t[30];
 	unsigned ended = 0;
 
 	begun_and_not_ended = most_at_once = 0;
 	world_open(some);
-	run_begin_with(&(struct run_config){ .window = window, .hits_fd = -1 });
+	run_begin_with(
+	    &(struct run_config) { .window = window, .hits_fd = -1 });
 	for (size_t i = 0; i < LENGTH(t); i++) {
-		t[i] = (struct talk){ .name = "a", .kind = ASK_POST,
-			.path = "/order", .again = i % 7 == 0 };
+		t[i] = (struct talk) { .name = "a",
+			.kind = ASK_POST,
+			.path = "/order",
+			.again = i % 7 == 0 };
 		t[i].url = xasprintf("%s/order", server.base);
-		run_add(w.run, &(struct run_job){ .begin = begin_counted,
-		    .local = talk_local, .end = end_counted, .self = &t[i] });
+		run_add(w.run,
+		    &(struct run_job) { .begin = begin_counted,
+		        .local = talk_local,
+		        .end = end_counted,
+		        .self = &t[i] });
 	}
 	perform("thirty jobs");
 	is_int(most_at_once, max, "window %zu: so many at once", window);
@@ -1277,17 +1283,23 @@ test_window(void)
 static void
 test_begin(void)
 {
-	struct talk waits = { .name = "a", .path = "/x", .kind = ASK_POST,
-		.later = 3, .later_ms = 20 };
-	struct talk gives_up = { .name = "b", .path = "/y", .kind = ASK_POST,
-		.later = 1 };
+	struct talk waits = { .name = "a",
+		.path = "/x",
+		.kind = ASK_POST,
+		.later = 3,
+		.later_ms = 20 };
+	struct talk gives_up = {
+		.name = "b", .path = "/y", .kind = ASK_POST, .later = 1
+	};
 	struct talk idle = { .name = "c", .path = "/z", .idle = true };
 
 	world_open(honest);
 	run_begin();
 	talk_alone(&waits, "a lock held for a while");
-	is(buf_str(&events), "a.begin a.begin a.begin a.begin a.answer "
-	    "a.cleanup a.end ", "is tried until it is free");
+	is(buf_str(&events),
+	    "a.begin a.begin a.begin a.begin a.answer "
+	    "a.cleanup a.end ",
+	    "is tried until it is free");
 	talk_fails(&gives_up, ERR_LATER, "held by another",
 	    "one that is not waited for");
 	is(buf_str(&events), "b.begin b.fail ", "is tried once");
@@ -1301,18 +1313,20 @@ test_begin(void)
 static void
 test_again(void)
 {
-	static const struct rule first[] = {
-		{ "/order", 1, 1, .status = 403 }, { .path = NULL }
+	static const struct rule first[] = { { "/order", 1, 1, .status = 403 },
+		{ .path = NULL } };
+	struct talk t = {
+		.name = "a", .path = "/order", .kind = ASK_POST, .again = 1
 	};
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST,
-		.again = 1 };
 
 	world_open(first);
 	run_begin();
 	talk_add(&t);
 	perform("a job that is not content with its end");
-	is(buf_str(&events), "a.begin a.answer a.cleanup a.fail "
-	    "a.begin a.answer a.cleanup a.end ", "begins again");
+	is(buf_str(&events),
+	    "a.begin a.answer a.cleanup a.fail "
+	    "a.begin a.answer a.cleanup a.end ",
+	    "begins again");
 	talk_release(&t);
 	world_close();
 }
@@ -1327,9 +1341,13 @@ refuse(struct talk *t, struct err *err)
 static void
 test_local(void)
 {
-	struct talk before = { .name = "a", .path = "/order", .kind = ASK_POST,
+	struct talk before = { .name = "a",
+		.path = "/order",
+		.kind = ASK_POST,
 		.before = refuse };
-	struct talk behind = { .name = "a", .path = "/order", .kind = ASK_POST,
+	struct talk behind = { .name = "a",
+		.path = "/order",
+		.kind = ASK_POST,
 		.behind = refuse };
 
 	world_open(honest);
@@ -1360,13 +1378,17 @@ tick_thrice(void *self, int64_t now, int64_t *next, struct err *err)
 static void
 test_tick(void)
 {
-	static const struct rule silent[] = {
-		{ "/silent", .how = SILENCE }, { .path = NULL }
-	};
-	struct talk sent = { .name = "a", .path = "/silent", .kind = ASK_POST,
+	static const struct rule silent[] = { { "/silent", .how = SILENCE },
+		{ .path = NULL } };
+	struct talk sent = { .name = "a",
+		.path = "/silent",
+		.kind = ASK_POST,
 		.tick = tick_thrice };
-	struct talk unsent = { .name = "a", .path = "/order", .kind = ASK_POST,
-		.tick = tick_thrice, .delay_ms = LONG_MS };
+	struct talk unsent = { .name = "a",
+		.path = "/order",
+		.kind = ASK_POST,
+		.tick = tick_thrice,
+		.delay_ms = LONG_MS };
 
 	world_open(silent);
 	run_begin();
@@ -1425,7 +1447,7 @@ hits_begin(void)
 {
 	must(pipe(hit_pipe) == 0, "pipe");
 	world_open(honest);
-	run_begin_with(&(struct run_config){ .hits_fd = hit_pipe[0] });
+	run_begin_with(&(struct run_config) { .hits_fd = hit_pipe[0] });
 }
 
 static void
@@ -1440,16 +1462,25 @@ hits_end(void)
 static void
 test_hits(void)
 {
-	struct talk a = { .name = "a", .path = "/a", .kind = ASK_POST,
-		.delay_ms = LONG_MS, .wake = true, .before = hit_b };
-	struct talk b = { .name = "b", .path = "/b", .kind = ASK_POST,
-		.delay_ms = LONG_MS, .wake = true, .behind = hit_a };
+	struct talk a = { .name = "a",
+		.path = "/a",
+		.kind = ASK_POST,
+		.delay_ms = LONG_MS,
+		.wake = true,
+		.before = hit_b };
+	struct talk b = { .name = "b",
+		.path = "/b",
+		.kind = ASK_POST,
+		.delay_ms = LONG_MS,
+		.wake = true,
+		.behind = hit_a };
 
 	hits_begin();
 	talk_add(&a);
 	talk_add(&b);
 	perform("a validation of b, and then one of a");
-	is(buf_str(&events), "a.begin b.begin a.before b.answer b.behind "
+	is(buf_str(&events),
+	    "a.begin b.begin a.before b.answer b.behind "
 	    "b.cleanup b.end a.answer a.cleanup a.end ",
 	    "each ends the waiting of its own job");
 	talk_release(&a);
@@ -1460,17 +1491,25 @@ test_hits(void)
 static void
 test_hit_in_parts(void)
 {
-	struct talk a = { .name = "a", .path = "/a", .kind = ASK_POST,
-		.delay_ms = LONG_MS, .wake = true };
-	struct talk parts = { .name = "c", .path = "/c", .kind = ASK_POST,
-		.before = hit_a_in_part, .behind = hit_a_in_full };
+	struct talk a = { .name = "a",
+		.path = "/a",
+		.kind = ASK_POST,
+		.delay_ms = LONG_MS,
+		.wake = true };
+	struct talk parts = { .name = "c",
+		.path = "/c",
+		.kind = ASK_POST,
+		.before = hit_a_in_part,
+		.behind = hit_a_in_full };
 
 	hits_begin();
 	talk_add(&a);
 	talk_add(&parts);
 	perform("a line that comes in two parts");
-	is(buf_str(&events), "a.begin c.begin c.before c.answer c.behind "
-	    "c.cleanup c.end a.answer a.cleanup a.end ", "is one line");
+	is(buf_str(&events),
+	    "a.begin c.begin c.before c.answer c.behind "
+	    "c.cleanup c.end a.answer a.cleanup a.end ",
+	    "is one line");
 	talk_release(&a);
 	talk_release(&parts);
 	hits_end();
@@ -1480,10 +1519,16 @@ test_hit_in_parts(void)
 static void
 test_no_hit(void)
 {
-	struct talk steady = { .name = "a", .path = "/a", .kind = ASK_POST,
-		.delay_ms = 300, .before = hit_a };
-	struct talk b = { .name = "b", .path = "/b", .kind = ASK_POST,
-		.delay_ms = 300, .wake = true };
+	struct talk steady = { .name = "a",
+		.path = "/a",
+		.kind = ASK_POST,
+		.delay_ms = 300,
+		.before = hit_a };
+	struct talk b = { .name = "b",
+		.path = "/b",
+		.kind = ASK_POST,
+		.delay_ms = 300,
+		.wake = true };
 	int64_t began;
 
 	hits_begin();
@@ -1520,10 +1565,18 @@ flood_hits(struct talk *t, struct err *err)
 static void
 test_hits_gone(void)
 {
-	struct talk a = { .name = "a", .path = "/a", .kind = ASK_POST,
-		.delay_ms = 50, .wake = true, .before = close_hits };
-	struct talk flood = { .name = "a", .path = "/a", .kind = ASK_POST,
-		.delay_ms = 50, .before = flood_hits, .behind = flood_hits };
+	struct talk a = { .name = "a",
+		.path = "/a",
+		.kind = ASK_POST,
+		.delay_ms = 50,
+		.wake = true,
+		.before = close_hits };
+	struct talk flood = { .name = "a",
+		.path = "/a",
+		.kind = ASK_POST,
+		.delay_ms = 50,
+		.before = flood_hits,
+		.behind = flood_hits };
 
 	hits_begin();
 	talk_alone(&a, "a responder that has gone");
@@ -1547,26 +1600,25 @@ nap(struct talk *t, struct err *err)
 	return 0;
 }
 
-static const struct rule silent_order[] = {
-	{ "/order", 1, 1, .how = SILENCE }, { .path = NULL }
-};
+static const struct rule silent_order[] = { { "/order", 1, 1, .how = SILENCE },
+	{ .path = NULL } };
 
 static void
 deadline_begin(void)
 {
 	world_open(silent_order);
-	run_begin_with(&(struct run_config){ .deadline_ms = 100,
-	    .hits_fd = -1 });
+	run_begin_with(
+	    &(struct run_config) { .deadline_ms = 100, .hits_fd = -1 });
 }
 
 static void
 test_deadline(void)
 {
 	struct talk sent = { .name = "a", .path = "/order", .kind = ASK_POST };
-	struct talk unsent = { .name = "b", .path = "/b", .kind = ASK_POST,
-		.delay_ms = LONG_MS };
-	struct talk other = { .name = "c", .path = "/order",
-		.kind = ASK_POST };
+	struct talk unsent = {
+		.name = "b", .path = "/b", .kind = ASK_POST, .delay_ms = LONG_MS
+	};
+	struct talk other = { .name = "c", .path = "/order", .kind = ASK_POST };
 
 	deadline_begin();
 	talk_fails(&sent, ERR_LATER, "goes on from here", "a silent CA");
@@ -1584,12 +1636,21 @@ test_deadline(void)
 static void
 test_deadline_between_rows(void)
 {
-	struct talk slow = { .name = "a", .path = "/a", .kind = ASK_POST,
-		.before = nap, .nap_ms = 150 };
-	struct talk done = { .name = "b", .path = "/b", .kind = ASK_POST,
-		.behind = nap, .nap_ms = 150 };
-	struct talk twice = { .name = "c", .path = "/c", .kind = ASK_POST,
-		.delay_ms = LONG_MS, .again = 1 };
+	struct talk slow = { .name = "a",
+		.path = "/a",
+		.kind = ASK_POST,
+		.before = nap,
+		.nap_ms = 150 };
+	struct talk done = { .name = "b",
+		.path = "/b",
+		.kind = ASK_POST,
+		.behind = nap,
+		.nap_ms = 150 };
+	struct talk twice = { .name = "c",
+		.path = "/c",
+		.kind = ASK_POST,
+		.delay_ms = LONG_MS,
+		.again = 1 };
 
 	deadline_begin();
 	talk_fails(&slow, ERR_LATER, NULL, "a machine that took all the time");
@@ -1642,8 +1703,9 @@ kept_key(void)
 	struct err err = ERR_INIT;
 
 	text[0] = '\0';
-	must(account_files_load(w.store, ISSUER, "me@example.com", &files,
-	    &err) == 0, err.text);
+	must(account_files_load(
+	         w.store, ISSUER, "me@example.com", &files, &err) == 0,
+	    err.text);
 	if (files.key && key_thumbprint(files.key, &thumb, &err) == 0)
 		snprintf(text, sizeof(text), "%s", buf_str(&thumb));
 	buf_release(&thumb);
@@ -1657,8 +1719,10 @@ forget_record(void)
 	char path[LAYOUT_KEY_MAX];
 	struct err err = ERR_INIT;
 
-	must(layout_account(ISSUER, "me@example.com", ".json", path,
-	    &err) == 0 && store_del(w.store, path, &err) == 0, err.text);
+	must(layout_account(ISSUER, "me@example.com", ".json", path, &err) ==
+	            0 &&
+	        store_del(w.store, path, &err) == 0,
+	    err.text);
 }
 
 static const char *
@@ -1673,13 +1737,11 @@ account_at(const char *number)
 static void
 test_enroll(void)
 {
-	static const struct rule rules[] = {
-		{ "/account", 1, 1, .status = 201, .head = AT("1"),
-		    .body = ACCOUNT },
+	static const struct rule rules[] = { { "/account", 1, 1, .status = 201,
+		                                 .head = AT("1"),
+		                                 .body = ACCOUNT },
 		{ "/account", 2, 0, .head = AT("1"), .body = ACCOUNT },
-		{ "/account/1", .body = ACCOUNT },
-		{ .path = NULL }
-	};
+		{ "/account/1", .body = ACCOUNT }, { .path = NULL } };
 	struct enroll e = { .url = NULL };
 	char key[64];
 
@@ -1724,11 +1786,10 @@ asks_for_existing(unsigned n)
 static void
 test_enroll_lost(void)
 {
-	static const struct rule rules[] = {
-		{ "/account", 1, 3, .how = HANG_UP },
+	static const struct rule rules[] = { { "/account", 1, 3,
+		                                 .how = HANG_UP },
 		{ "/account", 4, 0, .head = AT("1"), .body = ACCOUNT },
-		{ .path = NULL }
-	};
+		{ .path = NULL } };
 	struct enroll e = { .url = NULL };
 	char key[64];
 
@@ -1750,17 +1811,16 @@ test_enroll_lost(void)
 static void
 test_enroll_forgotten(void)
 {
-	static const struct rule rules[] = {
-		{ "/account", 1, 1, .status = 201, .head = AT("1"),
-		    .body = ACCOUNT },
+	static const struct rule rules[] = { { "/account", 1, 1, .status = 201,
+		                                 .head = AT("1"),
+		                                 .body = ACCOUNT },
 		{ "/account/1", .status = 400,
 		    .body = PROBLEM("accountDoesNotExist") },
 		{ "/account", 2, 2, .status = 400,
 		    .body = PROBLEM("accountDoesNotExist") },
 		{ "/account", 3, 3, .status = 201, .head = AT("2"),
 		    .body = ACCOUNT },
-		{ .path = NULL }
-	};
+		{ .path = NULL } };
 	struct enroll e = { .url = NULL };
 	char key[64];
 
@@ -1788,9 +1848,9 @@ test_enroll_refused(void)
 	static const struct rule bound[] = {
 		{ "/directory", .nonce = "",
 		    .body = "{\"newNonce\":\"{base}/nonce\","
-		    "\"newAccount\":\"{base}/account\","
-		    "\"newOrder\":\"{base}/order\","
-		    "\"meta\":{\"externalAccountRequired\":true}}" },
+		            "\"newAccount\":\"{base}/account\","
+		            "\"newOrder\":\"{base}/order\","
+		            "\"meta\":{\"externalAccountRequired\":true}}" },
 		{ .path = NULL }
 	};
 	struct enroll e = { .url = NULL };
@@ -1806,8 +1866,8 @@ test_enroll_refused(void)
 	is(e.url, NULL, "is none");
 	world_close();
 	world_open(bound);
-	fails(do_enroll(&e), &enroll_err, ERR_PERMISSION,
-	    "autocert_eab_key_id", "a binding that is missing");
+	fails(do_enroll(&e), &enroll_err, ERR_PERMISSION, "autocert_eab_key_id",
+	    "a binding that is missing");
 	is_int(count("/account"), 0, "nobody is asked");
 	world_close();
 }
@@ -1830,15 +1890,19 @@ test_enroll_locked(void)
 		{ "/account", .status = 201, .head = AT("1"), .body = ACCOUNT },
 		{ .path = NULL }
 	};
-	struct talk t = { .name = "a", .path = "/x", .kind = ASK_POST,
-		.delay_ms = 400, .behind = release_other };
+	struct talk t = { .name = "a",
+		.path = "/x",
+		.kind = ASK_POST,
+		.delay_ms = 400,
+		.behind = release_other };
 	struct enroll e = { .issuer = ISSUER, .email = "me@example.com" };
 	struct err err = ERR_INIT;
 	char name[LAYOUT_KEY_MAX];
 
 	world_open(rules);
 	must(layout_lock_account(e.email, name, &err) == 0 &&
-	    (other = lease_try(w.store, name, &err)), err.text);
+	        (other = lease_try(w.store, name, &err)),
+	    err.text);
 	fails(do_enroll(&e), &enroll_err, ERR_LATER, "held by",
 	    "a lock that another holds");
 	is_int(count("/account"), 0, "nobody is asked");
@@ -1855,22 +1919,27 @@ test_enroll_locked(void)
 /* -- issuing --------------------------------------------------------------- */
 
 #define NAME "www.example.com"
-#define ORDER(status, number, more) "{\"status\":\"" status "\"," \
-	"\"identifiers\":[{\"type\":\"dns\",\"value\":\"" NAME "\"}]," \
-	"\"authorizations\":[\"{base}/authz/" number "\"]," \
+#define ORDER(status, number, more)                                            \
+	"{\"status\":\"" status "\","                                          \
+	"\"identifiers\":[{\"type\":\"dns\",\"value\":\"" NAME "\"}],"         \
+	"\"authorizations\":[\"{base}/authz/" number "\"],"                    \
 	"\"finalize\":\"{base}/finalize/" number "\"" more "}"
-#define CHALLENGE(type, status, number, more) "{\"type\":\"" type "\"," \
-	"\"url\":\"{base}/" type "/" number "\",\"status\":\"" status "\"," \
-	"\"token\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" number "\"" \
-	more "}"
-#define AUTHZ(status, list) "{\"status\":\"" status "\"," \
-	"\"identifier\":{\"type\":\"dns\",\"value\":\"" NAME "\"}," \
+#define CHALLENGE(type, status, number, more)                                  \
+	"{\"type\":\"" type "\","                                              \
+	"\"url\":\"{base}/" type "/" number "\",\"status\":\"" status "\","    \
+	"\"token\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" number        \
+	"\"" more "}"
+#define AUTHZ(status, list)                                                    \
+	"{\"status\":\"" status "\","                                          \
+	"\"identifier\":{\"type\":\"dns\",\"value\":\"" NAME "\"},"            \
 	"\"challenges\":[" list "]}"
-#define BOTH(number) CHALLENGE("http-01", "pending", number, "") "," \
-	CHALLENGE("tls-alpn-01", "pending", number, "")
+#define BOTH(number)                                                           \
+	CHALLENGE("http-01", "pending", number, "")                            \
+	"," CHALLENGE("tls-alpn-01", "pending", number, "")
 #define AT_ORDER(number) "Location: {base}/order/" number "\r\n"
-#define ISSUED(number) ORDER("valid", number, \
-	",\"certificate\":\"{base}/certificate/" number "\"")
+#define ISSUED(number)                                                         \
+	ORDER("valid", number,                                                 \
+	    ",\"certificate\":\"{base}/certificate/" number "\"")
 
 /* The server's part: the CSR of finalize becomes the certificate. */
 static struct buf csr;
@@ -1893,18 +1962,19 @@ sign_leaf(gnutls_x509_crt_t leaf)
 	gnutls_x509_crt_t ca = NULL;
 
 	must(gnutls_x509_privkey_init(&key) == 0 &&
-	    gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-	    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0) == 0 &&
-	    gnutls_x509_crt_init(&ca) == 0 &&
-	    gnutls_x509_crt_set_key(ca, key) == 0 &&
-	    gnutls_x509_crt_set_dn_by_oid(ca, GNUTLS_OID_X520_COMMON_NAME, 0,
-	    "CA", 2) == 0 &&
-	    gnutls_x509_crt_set_serial(leaf, &serial, 1) == 0 &&
-	    gnutls_x509_crt_set_activation_time(leaf, time(NULL) - 60) == 0 &&
-	    gnutls_x509_crt_set_expiration_time(leaf,
-	    time(NULL) + 90 * DAYS) == 0 &&
-	    gnutls_x509_crt_set_basic_constraints(leaf, 0, -1) == 0 &&
-	    gnutls_x509_crt_sign2(leaf, ca, key, GNUTLS_DIG_SHA256, 0) == 0,
+	        gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+	            GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0) == 0 &&
+	        gnutls_x509_crt_init(&ca) == 0 &&
+	        gnutls_x509_crt_set_key(ca, key) == 0 &&
+	        gnutls_x509_crt_set_dn_by_oid(
+	            ca, GNUTLS_OID_X520_COMMON_NAME, 0, "CA", 2) == 0 &&
+	        gnutls_x509_crt_set_serial(leaf, &serial, 1) == 0 &&
+	        gnutls_x509_crt_set_activation_time(leaf, time(NULL) - 60) ==
+	            0 &&
+	        gnutls_x509_crt_set_expiration_time(
+	            leaf, time(NULL) + 90 * DAYS) == 0 &&
+	        gnutls_x509_crt_set_basic_constraints(leaf, 0, -1) == 0 &&
+	        gnutls_x509_crt_sign2(leaf, ca, key, GNUTLS_DIG_SHA256, 0) == 0,
 	    "signing");
 	gnutls_x509_crt_deinit(ca);
 	gnutls_x509_privkey_deinit(key);
@@ -1919,12 +1989,13 @@ make_certificate(const struct seen *s, struct buf *body)
 
 	(void)s;
 	must(gnutls_x509_crq_init(&crq) == 0 &&
-	    gnutls_x509_crq_import(crq, &der, GNUTLS_X509_FMT_DER) == 0 &&
-	    gnutls_x509_crt_init(&leaf) == 0 &&
-	    gnutls_x509_crt_set_crq(leaf, crq) == 0 &&
-	    gnutls_x509_crt_set_version(leaf, 3) == 0 &&
-	    gnutls_x509_crt_set_subject_alt_name(leaf, GNUTLS_SAN_DNSNAME, NAME,
-	    sizeof(NAME) - 1, GNUTLS_FSAN_SET) == 0, "CSR");
+	        gnutls_x509_crq_import(crq, &der, GNUTLS_X509_FMT_DER) == 0 &&
+	        gnutls_x509_crt_init(&leaf) == 0 &&
+	        gnutls_x509_crt_set_crq(leaf, crq) == 0 &&
+	        gnutls_x509_crt_set_version(leaf, 3) == 0 &&
+	        gnutls_x509_crt_set_subject_alt_name(leaf, GNUTLS_SAN_DNSNAME,
+	            NAME, sizeof(NAME) - 1, GNUTLS_FSAN_SET) == 0,
+	    "CSR");
 	sign_leaf(leaf);
 	must(gnutls_x509_crt_export2(leaf, GNUTLS_X509_FMT_PEM, &pem) == 0,
 	    "PEM");
@@ -1934,27 +2005,27 @@ make_certificate(const struct seen *s, struct buf *body)
 	gnutls_x509_crq_deinit(crq);
 }
 
-#define FINISH(number) \
-	{ "/finalize/" number, .make = make_finalized }, \
-	{ "/certificate/" number, .make = make_certificate, \
-	    .head = "Content-Type: application/pem-certificate-chain\r\n" }
+#define FINISH(number)                                                         \
+	{ "/finalize/" number, .make = make_finalized },                       \
+	{                                                                      \
+		"/certificate/" number,                                        \
+		    .make = make_certificate,                                  \
+		    .head =                                                    \
+		        "Content-Type: application/pem-certificate-chain\r\n"  \
+	}
 
 /* What is authorized already needs no waiting. */
-static const struct rule quick_ca[] = {
-	{ "/order", .status = 201, .head = AT_ORDER("1"),
-	    .body = ORDER("ready", "1", "") },
-	FINISH("1"),
-	{ .path = NULL }
-};
+static const struct rule quick_ca[] = { { "/order", .status = 201,
+	                                    .head = AT_ORDER("1"),
+	                                    .body = ORDER("ready", "1", "") },
+	FINISH("1"), { .path = NULL } };
 
-static const struct rule good_ca[] = {
-	{ "/order", .status = 201, .head = AT_ORDER("1"),
-	    .body = ORDER("pending", "1", "") },
+static const struct rule good_ca[] = { { "/order", .status = 201,
+	                                   .head = AT_ORDER("1"),
+	                                   .body = ORDER("pending", "1", "") },
 	{ "/authz/1", .body = AUTHZ("pending", BOTH("1")) },
-	{ "/order/1", .body = ORDER("ready", "1", "") },
-	FINISH("1"),
-	{ .path = NULL }
-};
+	{ "/order/1", .body = ORDER("ready", "1", "") }, FINISH("1"),
+	{ .path = NULL } };
 
 static struct issue_spec
 spec_of(const char *text)
@@ -1963,8 +2034,11 @@ spec_of(const char *text)
 	struct err err = ERR_INIT;
 
 	must(identifier_parse(text, &names[0], &err) == 0, err.text);
-	return (struct issue_spec){ .name = text, .names = names, .n_names = 1,
-		.key_type = KEY_P256, .n_challenges = 2,
+	return (struct issue_spec) { .name = text,
+		.names = names,
+		.n_names = 1,
+		.key_type = KEY_P256,
+		.n_challenges = 2,
 		.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 } };
 }
 
@@ -1972,7 +2046,7 @@ static struct outcome {
 	unsigned reports;
 	enum issue_outcome outcome;
 	struct err err;
-	bool locked;		/* still, when it was reported */
+	bool locked; /* still, when it was reported */
 } outcome;
 
 static bool
@@ -2004,17 +2078,20 @@ keep_outcome(void *arg, const struct issue_spec *spec, enum issue_outcome o,
 static int
 issue_with(const struct issue_spec *spec, int64_t lock_wait_ms)
 {
-	struct issue_env env = { .store = w.store, .issuer = ISSUER,
-		.ca = server.directory, .account_key = w.key,
+	struct issue_env env = { .store = w.store,
+		.issuer = ISSUER,
+		.ca = server.directory,
+		.account_key = w.key,
 		.lock_wait_ms = lock_wait_ms };
 	struct err err = ERR_INIT;
 
-	outcome = (struct outcome){ .reports = 0 };
+	outcome = (struct outcome) { .reports = 0 };
 	run_begin();
 	env.run = w.run;
 	env.account_url = w.account_url;
 	must(issue_add(&env, spec, keep_outcome, NULL, &err) == 0 &&
-	    run_all(w.run, &err) == 0, err.text);
+	        run_all(w.run, &err) == 0,
+	    err.text);
 	run_end();
 	must(outcome.reports == 1, "one report");
 	return outcome.err.code ? -1 : 0;
@@ -2045,8 +2122,9 @@ static void
 is_tidy(const char *what)
 {
 	is_int(left_in_store("acme/" ISSUER "/challenge_tokens") +
-	    left_in_store("autocert/" ISSUER "/orders") +
-	    left_in_store("locks"), 0, "%s", what);
+	        left_in_store("autocert/" ISSUER "/orders") +
+	        left_in_store("locks"),
+	    0, "%s", what);
 }
 
 static bool
@@ -2069,9 +2147,11 @@ test_issue(void)
 	world_open(good_ca);
 	ok_err(issue(), &outcome.err, "a certificate is issued");
 	is_int(outcome.outcome, ISSUE_INSTALLED, "and installed");
-	is(requests(), "GET /directory HEAD /nonce POST /order POST /authz/1 "
+	is(requests(),
+	    "GET /directory HEAD /nonce POST /order POST /authz/1 "
 	    "POST /http-01/1 POST /order/1 POST /finalize/1 "
-	    "POST /certificate/1", "with these requests");
+	    "POST /certificate/1",
+	    "with these requests");
 	ok(is_installed(), "it answers what was wanted");
 	ok(!outcome.locked, "the lock was free when it was reported");
 	is_tidy("nothing is left behind");
@@ -2082,7 +2162,8 @@ test_issue(void)
 	spec.force = true;
 	ok_err(issue_with(&spec, 0), &outcome.err, "when forced");
 	is_int(outcome.outcome, ISSUE_INSTALLED, "it is installed anew");
-	is(requests_from(8), "POST /order POST /authz/1 POST /http-01/1 "
+	is(requests_from(8),
+	    "POST /order POST /authz/1 POST /http-01/1 "
 	    "POST /order/1 POST /finalize/1 POST /certificate/1",
 	    "directory and nonce were remembered");
 	world_close();
@@ -2093,8 +2174,9 @@ save_journal(const char *order, bool with_key, struct err *err)
 {
 	struct issue_spec spec = spec_of(NAME);
 	char url[80];
-	struct journal j = { .key_type = KEY_P256, .n_names = 1,
-		.order_url = url };
+	struct journal j = {
+		.key_type = KEY_P256, .n_names = 1, .order_url = url
+	};
 	struct identifier name = spec.names[0];
 
 	j.names = &name;
@@ -2102,7 +2184,7 @@ save_journal(const char *order, bool with_key, struct err *err)
 	if (journal_save(w.store, ISSUER, NAME, &j, err) == -1)
 		return -1;
 	return with_key ? journal_save_key(w.store, ISSUER, NAME, w.key, err) :
-	    0;
+	                  0;
 }
 
 /* What came of an order that a run before had begun, and how it stood. */
@@ -2110,13 +2192,10 @@ static void
 try_resume(const char *what, const char *body, int status, bool with_key,
     const char *wanted)
 {
-	const struct rule rules[] = {
-		quick_ca[0], quick_ca[1], quick_ca[2],
+	const struct rule rules[] = { quick_ca[0], quick_ca[1], quick_ca[2],
 		{ "/order/2", .body = body, .status = status },
 		{ "/authz/2", .body = AUTHZ("pending", BOTH("2")) },
-		FINISH("2"),
-		{ .path = NULL }
-	};
+		FINISH("2"), { .path = NULL } };
 	struct issue_spec spec = spec_of(NAME);
 	struct err err = ERR_INIT;
 
@@ -2138,14 +2217,14 @@ test_resume(void)
 {
 	try_resume("an order that is ready", ORDER("ready", "2", ""), 0, false,
 	    "POST /order/2 POST /finalize/2 POST /certificate/2");
-	try_resume("one that has become invalid",
-	    ORDER("invalid", "2", ""), 0, false, ANEW);
+	try_resume("one that has become invalid", ORDER("invalid", "2", ""), 0,
+	    false, ANEW);
 	try_resume("one that is valid, whose key is lost", ISSUED("2"), 0,
 	    false, ANEW);
 	try_resume("one that the CA has forgotten", PROBLEM("malformed"), 404,
 	    true, ANEW);
-	try_resume("one that is another's", ORDER("ready", "2",
-	    ",\"identifiers\":[]"), 0, false, ANEW);
+	try_resume("one that is another's",
+	    ORDER("ready", "2", ",\"identifiers\":[]"), 0, false, ANEW);
 }
 
 /* The order is done and its key is here: only the certificate is fetched. */
@@ -2160,7 +2239,7 @@ test_resume_valid(void)
 		{ "/certificate/1", 1, 3, .how = HANG_UP },
 		{ "/certificate/1", .make = make_certificate,
 		    .head = "Content-Type: application/pem-certificate-chain"
-		    "\r\n" },
+		            "\r\n" },
 		{ .path = NULL }
 	};
 	struct issue_spec spec = spec_of(NAME);
@@ -2215,10 +2294,10 @@ test_issue_fails(void)
 		    .head = "Retry-After: 7200\r\n" },
 		{ .path = NULL }
 	};
-	static const struct rule refused[] = {
-		{ "/order", .status = 400, .body = PROBLEM("rejectedIdentifier") },
-		{ .path = NULL }
-	};
+	static const struct rule refused[] = { { "/order", .status = 400,
+		                                   .body = PROBLEM(
+		                                       "rejectedIdentifier") },
+		{ .path = NULL } };
 	static const struct rule denied[] = {
 		{ "/order", .status = 201, .head = AT_ORDER("1"),
 		    .body = ORDER("pending", "1", "") },
@@ -2244,8 +2323,8 @@ test_issue_fails(void)
 	world_close();
 }
 
-#define FAILED_BY(type, number) CHALLENGE(type, "invalid", number, \
-	",\"error\":" PROBLEM("connection"))
+#define FAILED_BY(type, number)                                                \
+	CHALLENGE(type, "invalid", number, ",\"error\":" PROBLEM("connection"))
 
 /* A validation that fails by one type is tried by the other, once. */
 static void
@@ -2256,27 +2335,28 @@ test_other_challenge(void)
 		    .body = ORDER("pending", "1", "") },
 		{ "/authz/1", 1, 1, .body = AUTHZ("pending", BOTH("1")) },
 		{ "/order/1", .body = ORDER("invalid", "1", "") },
-		{ "/authz/1", .body = AUTHZ("invalid",
-		    FAILED_BY("http-01", "1")) },
+		{ "/authz/1",
+		    .body = AUTHZ("invalid", FAILED_BY("http-01", "1")) },
 		{ "/order", .status = 201, .head = AT_ORDER("2"),
 		    .body = ORDER("pending", "2", "") },
 		{ "/authz/2", 1, 1, .body = AUTHZ("pending", BOTH("2")) },
 		{ "/order/2", 1, 1, .body = ORDER("ready", "2", "") },
 		{ "/order/2", .body = ORDER("invalid", "2", "") },
 		{ "/authz/2", 2, 2, .body = AUTHZ("pending", BOTH("2")) },
-		{ "/authz/2", .body = AUTHZ("invalid",
-		    FAILED_BY("tls-alpn-01", "2")) },
-		FINISH("2"),
-		{ .path = NULL }
+		{ "/authz/2",
+		    .body = AUTHZ("invalid", FAILED_BY("tls-alpn-01", "2")) },
+		FINISH("2"), { .path = NULL }
 	};
 	struct issue_spec spec = spec_of(NAME);
 
 	world_open(rules);
 	ok_err(issue(), &outcome.err, "http-01 fails, tls-alpn-01 does not");
-	is(requests_from(2), "POST /order POST /authz/1 POST /http-01/1 "
+	is(requests_from(2),
+	    "POST /order POST /authz/1 POST /http-01/1 "
 	    "POST /order/1 POST /authz/1 POST /order POST /authz/2 "
 	    "POST /tls-alpn-01/2 POST /order/2 POST /finalize/2 "
-	    "POST /certificate/2", "by these requests");
+	    "POST /certificate/2",
+	    "by these requests");
 	is_tidy("nothing is left");
 	spec.force = true;
 	spec.challenges[0] = CHALLENGE_TLSALPN01;
@@ -2299,7 +2379,8 @@ test_issue_locked(void)
 
 	world_open(good_ca);
 	must(layout_lock_cert(NAME, name, &err) == 0 &&
-	    (other = lease_try(w.store, name, &err)), err.text);
+	        (other = lease_try(w.store, name, &err)),
+	    err.text);
 	fails(issue(), &outcome.err, ERR_LATER, "held by",
 	    "a certificate that another works on");
 	is_int(count("/order"), 0, "is not ordered");
@@ -2325,23 +2406,31 @@ put_certificate(const char *name, time_t from, time_t to, bool own_key)
 	gnutls_datum_t pem;
 
 	must(key && key_save(own_key ? key : w.key, &text, &err) == 0 &&
-	    gnutls_x509_crt_init(&crt) == 0 &&
-	    gnutls_x509_crt_set_version(crt, 3) == 0 &&
-	    gnutls_x509_crt_set_serial(crt, "\1", 1) == 0 &&
-	    gnutls_x509_crt_set_activation_time(crt, from) == 0 &&
-	    gnutls_x509_crt_set_expiration_time(crt, to) == 0 &&
-	    gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
-	    name, (unsigned int)strlen(name), GNUTLS_FSAN_SET) == 0 &&
-	    gnutls_x509_crt_set_key(crt, key_handle(key)) == 0 &&
-	    gnutls_x509_crt_sign2(crt, crt, key_handle(key),
-	    GNUTLS_DIG_SHA256, 0) == 0 &&
-	    gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) == 0 &&
-	    certificate_commit(w.store, &(struct certificate_new){
-		.issuer = ISSUER, .name = NAME, .chain = pem.data,
-		.chain_len = pem.size, .key = text.data, .key_len = text.len,
-		.names = spec.names, .n_names = 1, .url = "https://ca.test/1",
-		.ca = "https://ca.test/", .account = "https://ca.test/a" },
-	    &err) == 0, err.text);
+	        gnutls_x509_crt_init(&crt) == 0 &&
+	        gnutls_x509_crt_set_version(crt, 3) == 0 &&
+	        gnutls_x509_crt_set_serial(crt, "\1", 1) == 0 &&
+	        gnutls_x509_crt_set_activation_time(crt, from) == 0 &&
+	        gnutls_x509_crt_set_expiration_time(crt, to) == 0 &&
+	        gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
+	            name, (unsigned int)strlen(name), GNUTLS_FSAN_SET) == 0 &&
+	        gnutls_x509_crt_set_key(crt, key_handle(key)) == 0 &&
+	        gnutls_x509_crt_sign2(
+	            crt, crt, key_handle(key), GNUTLS_DIG_SHA256, 0) == 0 &&
+	        gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) == 0 &&
+	        certificate_commit(w.store,
+	            &(struct certificate_new) { .issuer = ISSUER,
+	                .name = NAME,
+	                .chain = pem.data,
+	                .chain_len = pem.size,
+	                .key = text.data,
+	                .key_len = text.len,
+	                .names = spec.names,
+	                .n_names = 1,
+	                .url = "https://ca.test/1",
+	                .ca = "https://ca.test/",
+	                .account = "https://ca.test/a" },
+	            &err) == 0,
+	    err.text);
 	gnutls_free(pem.data);
 	gnutls_x509_crt_deinit(crt);
 	buf_release(&text);
@@ -2431,24 +2520,28 @@ static void
 test_interrupted(void)
 {
 	struct talk sent = { .name = "a", .path = "/order", .kind = ASK_POST };
-	struct talk unsent = { .name = "b", .path = "/b", .kind = ASK_POST,
-		.delay_ms = LONG_MS };
-	struct talk waits = { .name = "c", .path = "/c", .kind = ASK_POST,
-		.later = 2, .later_ms = LONG_MS };
+	struct talk unsent = {
+		.name = "b", .path = "/b", .kind = ASK_POST, .delay_ms = LONG_MS
+	};
+	struct talk waits = { .name = "c",
+		.path = "/c",
+		.kind = ASK_POST,
+		.later = 2,
+		.later_ms = LONG_MS };
 	struct talk next = { .name = "d", .path = "/d", .kind = ASK_POST };
 	struct talk *all[] = { &sent, &unsent, &waits, &next };
 	int64_t began = date_mono_ms();
 
 	signal(SIGUSR1, on_usr1);
 	world_open(interrupting);
-	run_begin_with(&(struct run_config){ .window = 3, .hits_fd = -1 });
+	run_begin_with(&(struct run_config) { .window = 3, .hits_fd = -1 });
 	for (size_t i = 0; i < LENGTH(all); i++)
 		talk_add(all[i]);
 	perform("a signal while the CA is silent");
 	for (size_t i = 0; i < LENGTH(all); i++) {
 		fails(all[i]->failed ? -1 : 0, &all[i]->err, ERR_LATER,
-		    all[i] == &waits ? "held by" : "interrupted",
-		    "ends job %s", all[i]->name);
+		    all[i] == &waits ? "held by" : "interrupted", "ends job %s",
+		    all[i]->name);
 		is_int(all[i]->ended, 1, "once");
 		talk_release(all[i]);
 	}
@@ -2464,8 +2557,11 @@ test_interrupted(void)
 static void
 test_still_interrupted(void)
 {
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST,
-		.before = nap, .again = 1 };
+	struct talk t = { .name = "a",
+		.path = "/order",
+		.kind = ASK_POST,
+		.before = nap,
+		.again = 1 };
 
 	world_open(honest);
 	run_begin();
@@ -2484,23 +2580,21 @@ test_still_interrupted(void)
 int
 main(void)
 {
-	static void (*const tests[])(void) = {
-		test_signed, test_saved_nonce, test_bad_nonce_for_ever,
-		test_bad_nonce_beside_others, test_bad_nonce_without_one,
-		test_other_problems, test_no_nonce, test_many,
-		test_nobody_signs, test_retry_after, test_retry_at,
+	static void (*const tests[])(void) = { test_signed, test_saved_nonce,
+		test_bad_nonce_for_ever, test_bad_nonce_beside_others,
+		test_bad_nonce_without_one, test_other_problems, test_no_nonce,
+		test_many, test_nobody_signs, test_retry_after, test_retry_at,
 		test_broken_connections, test_cached_directory,
 		test_outdated_directory, test_outdated_nonce,
-		test_directory_once, test_no_directory, test_window,
-		test_begin, test_again, test_local, test_tick, test_hits,
-		test_hit_in_parts, test_no_hit, test_hits_gone, test_deadline,
+		test_directory_once, test_no_directory, test_window, test_begin,
+		test_again, test_local, test_tick, test_hits, test_hit_in_parts,
+		test_no_hit, test_hits_gone, test_deadline,
 		test_deadline_between_rows, test_enroll, test_enroll_lost,
 		test_enroll_forgotten, test_enroll_refused, test_enroll_locked,
 		test_issue, test_resume, test_resume_valid, test_other_journal,
 		test_issue_fails, test_other_challenge, test_issue_locked,
 		test_needless, test_issue_add, test_interrupted,
-		test_still_interrupted
-	};
+		test_still_interrupted };
 
 	log_open("test_run", LOG_ERROR);
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,

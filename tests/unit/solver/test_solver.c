@@ -53,18 +53,22 @@ test_choice(void)
 	    "an empty one is none");
 	fails(solver_parse("dns-01", types, &n, &err), &err, ERR_USAGE,
 	    "dns-01", "nor one without a solver");
-	fails(solver_parse("http-01,http-01,http-01,http-01,http-01", types, &n,
-	    &err), &err, ERR_USAGE, NULL, "nor five");
+	fails(solver_parse(
+	          "http-01,http-01,http-01,http-01,http-01", types, &n, &err),
+	    &err, ERR_USAGE, NULL, "nor five");
 }
 
 static void
 test_stored(struct store *store, enum challenge_type type, const char *text,
     const char *file)
 {
-	const struct solver_env env = { .store = store, .issuer = "ca.test-dir" };
+	const struct solver_env env = { .store = store,
+		.issuer = "ca.test-dir" };
 	struct identifier id = name(text);
-	struct order_challenge c = { .type = type, .identifier = &id,
-		.token = TOKEN, .url = "https://ca.test/c",
+	struct order_challenge c = { .type = type,
+		.identifier = &id,
+		.token = TOKEN,
+		.url = "https://ca.test/c",
 		.key_authorization = TOKEN "." THUMB };
 	const struct solver *solver = solver_find(type);
 	struct token t;
@@ -72,7 +76,7 @@ test_stored(struct store *store, enum challenge_type type, const char *text,
 
 	ok_err(solver->present(&env, &c, &err), &err, "%s is presented", text);
 	if (ok_err(token_get(store, "ca.test-dir", file, &t, &err), &err,
-	    "where a responder looks: %s", file)) {
+	        "where a responder looks: %s", file)) {
 		is(t.key_authorization, TOKEN "." THUMB, "key authorization");
 		is(t.type, challenge_type_name(type), "type");
 		ok(identifier_equal(&t.identifier, &id), "identifier");
@@ -87,10 +91,13 @@ test_stored(struct store *store, enum challenge_type type, const char *text,
 static void
 test_withdraw(struct store *store)
 {
-	const struct solver_env env = { .store = store, .issuer = "ca.test-dir" };
+	const struct solver_env env = { .store = store,
+		.issuer = "ca.test-dir" };
 	struct identifier id = name("192.0.2.1");
 	struct order_challenge c = { .type = CHALLENGE_TLSALPN01,
-		.identifier = &id, .token = TOKEN, .url = "https://ca.test/c",
+		.identifier = &id,
+		.token = TOKEN,
+		.url = "https://ca.test/c",
 		.key_authorization = TOKEN "." THUMB };
 	struct token t;
 	struct err err = ERR_INIT;
@@ -99,13 +106,15 @@ test_withdraw(struct store *store)
 	    "nothing was left: nothing is withdrawn");
 	solver_find(c.type)->present(&env, &c, &err);
 	ok_err(solver_withdraw(&env, &id,
-	    "0zbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", &err), &err,
-	    "another account's token");
-	ok_err(token_get(store, "ca.test-dir", "1.2.0.192.in-addr.arpa", &t,
-	    &err), &err, "stays");
+	           "0zbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", &err),
+	    &err, "another account's token");
+	ok_err(
+	    token_get(store, "ca.test-dir", "1.2.0.192.in-addr.arpa", &t, &err),
+	    &err, "stays");
 	ok_err(solver_withdraw(&env, &id, THUMB, &err), &err, "our own");
-	fails(token_get(store, "ca.test-dir", "1.2.0.192.in-addr.arpa", &t,
-	    &err), &err, ERR_ABSENT, NULL, "goes");
+	fails(
+	    token_get(store, "ca.test-dir", "1.2.0.192.in-addr.arpa", &t, &err),
+	    &err, ERR_ABSENT, NULL, "goes");
 }
 
 int
@@ -119,13 +128,13 @@ main(void)
 		return 99;
 	}
 	test_choice();
-	test_stored(store, CHALLENGE_HTTP01, "www.example.test",
-	    "www.example.test");
-	test_stored(store, CHALLENGE_TLSALPN01, "www.example.test",
-	    "www.example.test");
+	test_stored(
+	    store, CHALLENGE_HTTP01, "www.example.test", "www.example.test");
+	test_stored(
+	    store, CHALLENGE_TLSALPN01, "www.example.test", "www.example.test");
 	test_stored(store, CHALLENGE_HTTP01, "192.0.2.1", "192.0.2.1");
-	test_stored(store, CHALLENGE_TLSALPN01, "192.0.2.1",
-	    "1.2.0.192.in-addr.arpa");
+	test_stored(
+	    store, CHALLENGE_TLSALPN01, "192.0.2.1", "1.2.0.192.in-addr.arpa");
 	test_withdraw(store);
 	store_close(store);
 	return done();

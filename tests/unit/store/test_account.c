@@ -43,7 +43,8 @@ test_account(void)
 	json_add_string(record, "location", "https://localhost:14000/acct/1");
 	ok_err(account_record_save(s, ISSUER, "me@example.com", record, &err),
 	    &err, "its record");
-	is(get(ACCOUNT ".json"), "{\n\t\"status\": \"valid\",\n"
+	is(get(ACCOUNT ".json"),
+	    "{\n\t\"status\": \"valid\",\n"
 	    "\t\"location\": \"https://localhost:14000/acct/1\"\n}",
 	    "is CertMagic's");
 	load_account(&a, "an account");
@@ -69,7 +70,8 @@ test_account_foreign(void)
 	struct account_files a = { .key = NULL };
 	size_t i;
 
-	put(ACCOUNT ".json", "{\"location\":\"https://ca/1\",\"x\":1,"
+	put(ACCOUNT ".json",
+	    "{\"location\":\"https://ca/1\",\"x\":1,"
 	    "\"status\":\"valid\",\"contact\":[\"mailto:me@example.com\"]}");
 	load_account(&a, "a compact record of others");
 	is(a.url, "https://ca/1", "is one");

@@ -26,8 +26,8 @@ test_directory(void)
 	is(buf_str(&out), "{\"newNonce\":\"https://localhost:14000/n\"}",
 	    "now it is");
 	is_int(when, 1800000000, "with its time");
-	directory_cache_load(s, ISSUER, "https://localhost:14000/DIR", &out,
-	    &when);
+	directory_cache_load(
+	    s, ISSUER, "https://localhost:14000/DIR", &out, &when);
 	ok(out.len == 0 && when == 0, "but not for another URL");
 	put("autocert/" ISSUER "/directory.json", "{\"url\":\"x");
 	directory_cache_load(s, ISSUER, url, &out, &when);

@@ -48,7 +48,7 @@ make_pair(struct pair *p, unsigned char serial)
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t pem;
 
-	*p = (struct pair){ .key = BUF_SECRET };
+	*p = (struct pair) { .key = BUF_SECRET };
 	if (!key || key_save(key, &p->key, &err) == -1)
 		exit(99);
 	must(gnutls_x509_crt_init(&crt));
@@ -56,11 +56,11 @@ make_pair(struct pair *p, unsigned char serial)
 	must(gnutls_x509_crt_set_serial(crt, &serial, 1));
 	must(gnutls_x509_crt_set_activation_time(crt, time(NULL) - 3600));
 	must(gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 86400));
-	must(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
-	    "www.example.com", 15, GNUTLS_FSAN_SET));
+	must(gnutls_x509_crt_set_subject_alt_name(
+	    crt, GNUTLS_SAN_DNSNAME, "www.example.com", 15, GNUTLS_FSAN_SET));
 	must(gnutls_x509_crt_set_key(crt, key_handle(key)));
-	must(gnutls_x509_crt_sign2(crt, crt, key_handle(key),
-	    GNUTLS_DIG_SHA256, 0));
+	must(gnutls_x509_crt_sign2(
+	    crt, crt, key_handle(key), GNUTLS_DIG_SHA256, 0));
 	must(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem));
 	buf_put(&p->chain, pem.data, pem.size);
 	gnutls_free(pem.data);
@@ -91,8 +91,7 @@ fresh(const char *name, int flags)
 }
 
 static int
-commit(struct store *s, const struct pair *p, const char *url,
-    struct err *err)
+commit(struct store *s, const struct pair *p, const char *url, struct err *err)
 {
 	struct identifier names[2];
 	struct certificate_new c = {
@@ -140,7 +139,7 @@ static struct intruder {
 	const struct pair *pair;
 	const char *url;
 	int countdown;
-	bool restless;		/* and at every later one, URLs changing */
+	bool restless; /* and at every later one, URLs changing */
 } intruder;
 
 static void
@@ -152,7 +151,7 @@ intrude(void)
 
 	snprintf(url, sizeof(url), "%u", ++visits);
 	if (commit(intruder.store, intruder.pair,
-	    intruder.restless ? url : intruder.url, &err) == -1) {
+	        intruder.restless ? url : intruder.url, &err) == -1) {
 		fprintf(stderr, "%s\n", err.text);
 		exit(99);
 	}
@@ -206,8 +205,9 @@ test_commit(void)
 	ok_err(load(s, false, &c, &err), &err, "it is loaded");
 	is(c.issuer, ISSUER, "its issuer");
 	is(c.name, "www.example.com", "its name");
-	ok(c.chain.len == p.chain.len && memcmp(c.chain.data, p.chain.data,
-	    p.chain.len) == 0, "its chain");
+	ok(c.chain.len == p.chain.len &&
+	        memcmp(c.chain.data, p.chain.data, p.chain.len) == 0,
+	    "its chain");
 	is_int((long long)c.cert.n_names, 1, "what the chain says");
 	is(c.cert.names[0].value, "www.example.com", "is read");
 	ok(c.meta != NULL, "so is the metadata");
@@ -226,15 +226,16 @@ static void
 test_names(void)
 {
 	struct store *s = fresh("names", 0);
-	struct certificate_new bad = { .issuer = ISSUER, .name = "..",
-		.chain = "", .key = "" };
+	struct certificate_new bad = {
+		.issuer = ISSUER, .name = "..", .chain = "", .key = ""
+	};
 	struct certificate c;
 	struct err err = ERR_INIT;
 
 	fails(certificate_commit(s, &bad, &err), &err, ERR_CONFIG, NULL,
 	    "a name of which nothing is left");
-	fails(certificate_load(s, "..", "x", false, &c, &err), &err,
-	    ERR_CONFIG, NULL, "an issuer of which nothing is left");
+	fails(certificate_load(s, "..", "x", false, &c, &err), &err, ERR_CONFIG,
+	    NULL, "an issuer of which nothing is left");
 	store_close(s);
 }
 
@@ -254,8 +255,8 @@ test_missing(void)
 	make_pair(&p, 1);
 	for (i = 0; i < 3; i++) {
 		commit(s, &p, "u", &err);
-		snprintf(key, sizeof(key), FOLDER "/www.example.com%s",
-		    suffixes[i]);
+		snprintf(
+		    key, sizeof(key), FOLDER "/www.example.com%s", suffixes[i]);
 		store_del(s, key, &err);
 		fails(load(s, false, &c, &err), &err, ERR_ABSENT, suffixes[i],
 		    "without its %s there is no certificate", suffixes[i]);
@@ -272,8 +273,11 @@ test_damaged(void)
 	static const struct {
 		const char *suffix, *text;
 	} bad[] = {
-		{ ".json", "" }, { ".json", "[]" }, { ".json", "{" },
-		{ ".crt", "" }, { ".crt", "-----BEGIN CERTIFICATE-----\n" },
+		{ ".json", "" },
+		{ ".json", "[]" },
+		{ ".json", "{" },
+		{ ".crt", "" },
+		{ ".crt", "-----BEGIN CERTIFICATE-----\n" },
 	};
 	struct store *s = fresh("damaged", 0);
 	struct certificate c;
@@ -329,7 +333,8 @@ test_other_key(void)
 static void
 test_foreign(void)
 {
-	static const char more[] = "{\"sans\":[\"www.example.com\"],"
+	static const char more[] =
+	    "{\"sans\":[\"www.example.com\"],"
 	    "\"issuer_data\":{\"url\":\"u\",\"renewal_info\":{"
 	    "\"_uniqueIdentifier\":\"a.b\",\"_retryAfter\":"
 	    "\"2026-11-22T07:46:32.481219475Z\"}},\"else\":1}";
@@ -387,8 +392,9 @@ meant(const struct certificate *c, const struct pair *pairs)
 	const char *url = "";
 
 	if (json_get_object("meta", c->meta, "issuer_data", JSON_REQUIRED,
-	    &data, &err) == -1 || json_get_string("meta", data, "url",
-	    JSON_REQUIRED, &url, &err) == -1)
+	        &data, &err) == -1 ||
+	    json_get_string("meta", data, "url", JSON_REQUIRED, &url, &err) ==
+	        -1)
 		return NULL;
 	return &pairs[strncmp(url, "odd", 3) == 0];
 }
@@ -417,8 +423,10 @@ check_torn(const char *name, int flags, bool with_key)
 	make_pair(&pairs[1], 2);
 	commit(s, &pairs[0], "even", &err);
 	for (n = 1; n < 1000; n++) {
-		intruder = (struct intruder){ .store = s, .pair = &pairs[n % 2],
-			.url = n % 2 ? "odd" : "even", .countdown = n };
+		intruder = (struct intruder) { .store = s,
+			.pair = &pairs[n % 2],
+			.url = n % 2 ? "odd" : "even",
+			.countdown = n };
 		if (load(s, with_key, &c, &err) == -1) {
 			diag("%s at %d: %s", name, n, err.text);
 			failed++;
@@ -454,8 +462,10 @@ test_same_meta(void)
 	make_pair(&pairs[1], 2);
 	commit(s, &pairs[0], "u", &err);
 	for (n = 1; n < 1000; n++) {
-		intruder = (struct intruder){ .store = s, .url = "u",
-			.pair = &pairs[n % 2], .countdown = n };
+		intruder = (struct intruder) { .store = s,
+			.url = "u",
+			.pair = &pairs[n % 2],
+			.countdown = n };
 		if (load(s, true, &c, &err) == -1)
 			break;
 		unfit += !c.key_matches;
@@ -483,8 +493,9 @@ test_restless(void)
 
 	make_pair(&pair, 1);
 	commit(s, &pair, "0", &err);
-	intruder = (struct intruder){ .store = s, .pair = &pair, .countdown = 1,
-		.restless = true };
+	intruder = (struct intruder) {
+		.store = s, .pair = &pair, .countdown = 1, .restless = true
+	};
 	fails(store_list(s, FOLDER, &names, &err), &err, ERR_LATER, FOLDER,
 	    "a folder that is never the same is given up");
 	fails(load(s, false, &c, &err), &err, ERR_LATER, "www.example.com",

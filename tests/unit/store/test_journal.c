@@ -29,8 +29,11 @@ static void
 test_journal(void)
 {
 	struct identifier names[2];
-	struct journal j = { .names = names, .n_names = 2,
-		.key_type = KEY_P384, .must_staple = true }, got;
+	struct journal j = { .names = names,
+		.n_names = 2,
+		.key_type = KEY_P384,
+		.must_staple = true },
+	               got;
 	struct key *key = key_new(KEY_P384, &err);
 
 	identifier_parse("www.example.com", &names[0], &err);
@@ -40,8 +43,9 @@ test_journal(void)
 	    "one is saved before the order is made");
 	if (ok(load_journal(&got), "and found")) {
 		ok(identifiers_equal(names, 2, got.names, got.n_names) &&
-		    got.key_type == KEY_P384 && got.must_staple &&
-		    !got.order_url && !got.key, "as it was");
+		        got.key_type == KEY_P384 && got.must_staple &&
+		        !got.order_url && !got.key,
+		    "as it was");
 		journal_release(&got);
 	}
 	j.order_url = xstrdup("https://localhost:14000/order/1");

@@ -32,8 +32,7 @@ test_issuer(void)
 		{ "https://ca.example/-a-/?q=1/2#f", "ca.example-a" },
 		{ "https://ca.example:443/dir", "ca.example-443-dir" },
 		{ "https://u:p@ca.example/dir", "ca.example-dir" },
-		{ "https://[2001:db8::1]:14000/dir",
-		    "2001-db8--1-14000-dir" },
+		{ "https://[2001:db8::1]:14000/dir", "2001-db8--1-14000-dir" },
 		{ "https://ca.example/a%20b%2Fc", "ca.example-a_b-c" },
 		{ "https://ca.example/a/../b", "ca.example-a--b" },
 	};
@@ -103,18 +102,19 @@ static void
 test_accounts(void)
 {
 	static const char *const vectors[][2] = {
-		{ "", "default/default" }, { " ", "default/default" },
-		{ "Me+Tag@Example.org",
-		    "me_plus_tag@example.org/me_plus_tag" },
+		{ "", "default/default" },
+		{ " ", "default/default" },
+		{ "Me+Tag@Example.org", "me_plus_tag@example.org/me_plus_tag" },
 		{ " me@example.com ", "me@example.com/me" },
-		{ "@x", "@x/x" }, { "noat", "noat/noat" },
+		{ "@x", "@x/x" },
+		{ "noat", "noat/noat" },
 	};
 	char want[200];
 	size_t i;
 
 	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-		snprintf(want, sizeof(want), "acme/ca/users/%s.json",
-		    vectors[i][1]);
+		snprintf(
+		    want, sizeof(want), "acme/ca/users/%s.json", vectors[i][1]);
 		out[0] = '\0';
 		layout_account("ca", vectors[i][0], ".json", out, &err);
 		is(out, want, "account \"%s\"", vectors[i][0]);
@@ -123,8 +123,8 @@ test_accounts(void)
 	is(out, "acme/ca/users/me@example.com/me.key", "its key");
 	fails(layout_account("ca", "@", ".key", out, &err), &err, ERR_CONFIG,
 	    "e-mail", "an address that is none");
-	fails(layout_account("ca", ".x@y", ".key", out, &err), &err,
-	    ERR_CONFIG, "dot", "or would hide");
+	fails(layout_account("ca", ".x@y", ".key", out, &err), &err, ERR_CONFIG,
+	    "dot", "or would hide");
 	fails(layout_account("", "a@b", ".key", out, &err), &err, ERR_CONFIG,
 	    "issuer", "or has no issuer");
 }
@@ -159,8 +159,8 @@ test_the_rest(void)
 	    "a lock name too long");
 	fails(layout_lock_account(name, out, &err), &err, ERR_CONFIG, NULL,
 	    "another");
-	fails(layout_token("ca", name, out, &err), &err, ERR_CONFIG,
-	    "too long", "a token's name too long");
+	fails(layout_token("ca", name, out, &err), &err, ERR_CONFIG, "too long",
+	    "a token's name too long");
 	fails(layout_own("", "nonce", out, &err), &err, ERR_CONFIG, NULL,
 	    "ours without an issuer");
 	fails(layout_journal("ca", "", out, &err), &err, ERR_CONFIG, NULL,

@@ -90,8 +90,10 @@ certmagic_lock(time_t created, time_t updated)
 {
 	char text[PATH_SIZE];
 
-	snprintf(text, sizeof(text), "{\"created\":\"%s\","
-	    "\"updated\":\"%s\"}\n", ago(created), ago(updated));
+	snprintf(text, sizeof(text),
+	    "{\"created\":\"%s\","
+	    "\"updated\":\"%s\"}\n",
+	    ago(created), ago(updated));
 	write_lock(text);
 }
 
@@ -190,10 +192,11 @@ test_take(void)
 	ok(stat(in_root("locks"), &st) == 0 && (st.st_mode & 07777) == 0700,
 	    "and its folder, too");
 	ok(strncmp(lock_text(), "{\"created\":\"", 12) == 0 &&
-	    strchr(lock_text(), '\n') == strrchr(lock_text(), '\n'),
+	        strchr(lock_text(), '\n') == strrchr(lock_text(), '\n'),
 	    "it is one line and begins as CertMagic's");
 	ok(date_parse(member("created"), strlen(member("created")), &sec,
-	    &nsec) == 0 && labs((long)(time(NULL) - sec)) < 60,
+	       &nsec) == 0 &&
+	        labs((long)(time(NULL) - sec)) < 60,
 	    "with the time it was made");
 	is_int((long long)strlen(member("created")),
 	    sizeof("2026-11-22T06:03:17.123456789Z") - 1,
@@ -224,8 +227,10 @@ test_names(void)
 	struct lease *l = lease_try(store, "issue_cert_*.example.com", &err);
 	struct stat st;
 
-	ok(l && stat(in_root("locks/issue_cert_wildcard_.example.com.lock"),
-	    &st) == 0, "a wildcard's lock is spelled as CertMagic does");
+	ok(l &&
+	        stat(in_root("locks/issue_cert_wildcard_.example.com.lock"),
+	            &st) == 0,
+	    "a wildcard's lock is spelled as CertMagic does");
 	lease_release(l);
 	l = lease_try(store, "../../../etc/x", &err);
 	ok(l && stat(in_root("locks/etcx.lock"), &st) == 0,
@@ -245,15 +250,15 @@ static void
 test_certmagic(void)
 {
 	certmagic_lock(3600, 3);
-	is_held("held by another program since",
-	    "CertMagic's lock holds us off");
+	is_held(
+	    "held by another program since", "CertMagic's lock holds us off");
 	certmagic_lock(3600, 9);
 	is_held(NULL, "until it is ten seconds old");
 	certmagic_lock(3600, 12);
 	is_free("then it is taken over");
 	is(lock_text(), "error 66", "and removed as ours");
 	write_lock("{\"id\":\"x\",\"created\":\"2020-01-01T00:00:00+02:00\","
-	    "\"updated\":\"2020-01-01T00:00:00.5+02:00\"}");
+	           "\"updated\":\"2020-01-01T00:00:00.5+02:00\"}");
 	is_free("whatever else it says");
 }
 
@@ -262,8 +267,10 @@ test_updated(void)
 {
 	char text[PATH_SIZE];
 
-	snprintf(text, sizeof(text), "{\"created\":\"%s\","
-	    "\"updated\":\"0001-01-01T00:00:00Z\"}", ago(2));
+	snprintf(text, sizeof(text),
+	    "{\"created\":\"%s\","
+	    "\"updated\":\"0001-01-01T00:00:00Z\"}",
+	    ago(2));
 	write_lock(text);
 	is_held(NULL, "without an update the time it was made counts");
 	snprintf(text, sizeof(text), "{\"created\":\"%s\"}", ago(20));
@@ -306,8 +313,8 @@ test_links(void)
 	struct err err = ERR_INIT;
 
 	ok(symlink("elsewhere", in_root(LOCK)) == 0, "a link in its place");
-	fails(lease_try(store, NAME, &err) ? 0 : -1, &err, ERR_PERMISSION,
-	    NAME, "is refused");
+	fails(lease_try(store, NAME, &err) ? 0 : -1, &err, ERR_PERMISSION, NAME,
+	    "is refused");
 	unlink(in_root(LOCK));
 	ok(mkdir(in_root(LOCK), 0700) == 0, "a folder in its place");
 	is_held(NULL, "holds us off");
@@ -341,8 +348,8 @@ test_refresh(void)
 	is_int((long long)strlen(lock_text()), (long long)strlen(before),
 	    "the text as long");
 	ok(inode() == was, "and the file the same");
-	is_int(lease_due_ms(l), due + LEASE_REFRESH_MS,
-	    "the next is due later");
+	is_int(
+	    lease_due_ms(l), due + LEASE_REFRESH_MS, "the next is due later");
 	lease_release(l);
 }
 
@@ -356,8 +363,10 @@ test_foreign_refresh(void)
 	int64_t due = lease_due_ms(l);
 
 	snprintf(owner, sizeof(owner), "%s", member("owner"));
-	snprintf(text, sizeof(text), "{\"created\":\"%s\","
-	    "\"updated\":\"%s\"}\n", member("created"), ago(0));
+	snprintf(text, sizeof(text),
+	    "{\"created\":\"%s\","
+	    "\"updated\":\"%s\"}\n",
+	    member("created"), ago(0));
 	rewrite_lock(text);
 	ok_err(lease_check(l, &err), &err, "a missing owner loses nothing");
 	ok_err(lease_refresh(l, due, &err), &err, "and is");
@@ -367,8 +376,10 @@ test_foreign_refresh(void)
 	due += LEASE_REFRESH_MS;
 	ok_err(lease_refresh(l, due, &err), &err, "which is");
 	is(member("owner"), owner, "filled again");
-	snprintf(text, sizeof(text), "{\"created\":\"%s\",\"updated\":\"%s\","
-	    "\"much\":\"%0300d\"}\n", member("created"), ago(0), 0);
+	snprintf(text, sizeof(text),
+	    "{\"created\":\"%s\",\"updated\":\"%s\","
+	    "\"much\":\"%0300d\"}\n",
+	    member("created"), ago(0), 0);
 	rewrite_lock(text);
 	due += LEASE_REFRESH_MS;
 	ok_err(lease_refresh(l, due, &err), &err, "a longer text");
@@ -410,8 +421,10 @@ test_lost(void)
 	write_lock(text);
 	is_lost(l, "replaced by its very copy");
 	l = take();
-	snprintf(text, sizeof(text), "{\"created\":\"%s\",\"updated\":\"%s\","
-	    "\"owner\":\"x:1:2\"}", member("created"), ago(0));
+	snprintf(text, sizeof(text),
+	    "{\"created\":\"%s\",\"updated\":\"%s\","
+	    "\"owner\":\"x:1:2\"}",
+	    member("created"), ago(0));
 	rewrite_lock(text);
 	is_lost(l, "another owner");
 	l = take();
@@ -551,7 +564,7 @@ race(struct shared *m, int me)
 
 	for (i = 0; i < ROUNDS; i++) {
 		if (me == 0 && i % 3 == 0)
-			certmagic_lock(60, 60);	/* stale */
+			certmagic_lock(60, 60); /* stale */
 		if (me == 0 && i % 3 == 1) {
 			write_lock("");
 			set_mtime(60);

@@ -209,7 +209,8 @@ commit_gen(struct store *s, int gen, struct err *err)
 {
 	char text[3][32];
 	struct store_object objects[3] = {
-		{ .name = "www.key" }, { .name = "www.crt" },
+		{ .name = "www.key" },
+		{ .name = "www.crt" },
 		{ .name = "www.json" },
 	};
 	size_t i;
@@ -373,8 +374,8 @@ test_keys(void)
 		fails(store_put(s, bad[i], "x", 1, STORE_REPLACE, &err), &err,
 		    ERR_DATA, NULL, "put: key %zu is refused", i);
 		ok(store_get(s, bad[i], 9, &b, NULL, &err) == -1 &&
-		    store_del(s, bad[i], &err) == -1 &&
-		    store_commit(s, bad[i], &object, 0, &err) == -1,
+		        store_del(s, bad[i], &err) == -1 &&
+		        store_commit(s, bad[i], &object, 0, &err) == -1,
 		    "by get, del and commit, too");
 	}
 	fails(store_commit(s, "a", &object, 1, &err), &err, ERR_DATA, NULL,
@@ -493,8 +494,8 @@ count_up(struct store *s, int times)
 			_exit(1);
 		snprintf(text, sizeof(text), "%ld",
 		    strtol(buf_str(&b), NULL, 10) + 1);
-		if (store_put_if(s, "n", text, strlen(text), version,
-		    &err) == 0)
+		if (store_put_if(s, "n", text, strlen(text), version, &err) ==
+		    0)
 			times--;
 		else if (err.code != ERR_EXISTS)
 			_exit(1);
@@ -536,14 +537,15 @@ test_links(void)
 	make_folder("certificates");
 	write_raw("outside/secret", "secret");
 	ok(symlink("../outside", in_root("certificates/ca")) == 0 &&
-	    symlink("outside/secret", in_root("file")) == 0 &&
-	    symlink("nowhere", in_root("dangling")) == 0, "links are made");
+	        symlink("outside/secret", in_root("file")) == 0 &&
+	        symlink("nowhere", in_root("dangling")) == 0,
+	    "links are made");
 	fails(store_get(s, "file", 99, &b, NULL, &err), &err, ERR_PERMISSION,
 	    NULL, "a linked object is not read");
 	fails(store_get(s, "certificates/ca/secret", 99, &b, NULL, &err), &err,
 	    ERR_PERMISSION, NULL, "nor one in a linked folder");
-	fails(put_text(s, "certificates/ca/x", "x", &err), &err,
-	    ERR_PERMISSION, NULL, "a linked folder is not written");
+	fails(put_text(s, "certificates/ca/x", "x", &err), &err, ERR_PERMISSION,
+	    NULL, "a linked folder is not written");
 	fails(put_text(s, "dangling/x", "x", &err), &err, ERR_PERMISSION, NULL,
 	    "nor one that is not there");
 	fails(store_commit(s, "certificates/ca/www", &object, 1, &err), &err,
@@ -727,7 +729,8 @@ test_full(void)
 	struct rlimit old, small;
 	char big[8192];
 	struct store_object objects[] = {
-		{ "www.key", "2\n", 2 }, { "www.crt", big, sizeof(big) },
+		{ "www.key", "2\n", 2 },
+		{ "www.crt", big, sizeof(big) },
 	};
 	struct err err[3] = { ERR_INIT, ERR_INIT, ERR_INIT };
 	int rc[3];
@@ -738,16 +741,16 @@ test_full(void)
 	getrlimit(RLIMIT_FSIZE, &old);
 	small = old;
 	small.rlim_cur = 4096;
-	setrlimit(RLIMIT_FSIZE, &small);	/* of our output, too */
+	setrlimit(RLIMIT_FSIZE, &small); /* of our output, too */
 	rc[0] = store_commit(s, FOLDER, objects, 2, &err[0]);
-	rc[1] = store_put(s, FOLDER "/www.crt", big, sizeof(big), STORE_CACHE,
-	    &err[1]);
+	rc[1] = store_put(
+	    s, FOLDER "/www.crt", big, sizeof(big), STORE_CACHE, &err[1]);
 	rc[2] = store_probe(s, &err[2]);
 	setrlimit(RLIMIT_FSIZE, &old);
 	fails(rc[0], &err[0], ERR_IO, "www.crt", "a commit that does not fit");
 	fails(rc[1], &err[1], ERR_IO, "www.crt", "and a put");
-	fails(rc[2], &err[2], ERR_IO, "rw_test_",
-	    "the probe would have said so");
+	fails(
+	    rc[2], &err[2], ERR_IO, "rw_test_", "the probe would have said so");
 	is_int(generation(), 1, "leave what was there");
 	is_int(leftovers(), 0, "and nothing else");
 	is(listing(s, ""), "autocert/ certificates/", "nor of the probe");
@@ -799,9 +802,9 @@ check_random_kills(const char *name, int flags)
 	must_commit(s, 1);
 	for (i = 0; i < KILLS; i++) {
 		seed = seed * 1103515245u + 12345u;
-		torn += watch_and_kill(flags, last + 1,
-		    (int)(seed >> 16) % 100 + 1, flags == 0);
-		if (flags)	/* whole after recovery */
+		torn += watch_and_kill(
+		    flags, last + 1, (int)(seed >> 16) % 100 + 1, flags == 0);
+		if (flags) /* whole after recovery */
 			s = reopen(s, flags);
 		now = generation();
 		torn += now < 1;
@@ -896,8 +899,10 @@ check_every_kill(const char *name, int flags)
 static int
 share_drafts(void)
 {
-	struct flock range = { .l_type = F_RDLCK, .l_whence = SEEK_SET,
-		.l_start = GUARD_DRAFT, .l_len = 1 };
+	struct flock range = { .l_type = F_RDLCK,
+		.l_whence = SEEK_SET,
+		.l_start = GUARD_DRAFT,
+		.l_len = 1 };
 	int fd = open(in_root("autocert/.lock"), O_RDWR | O_CLOEXEC);
 
 	if (fd == -1 || fcntl(fd, F_OFD_SETLK, &range) == -1)
@@ -969,11 +974,16 @@ static void
 test_recovery(void)
 {
 	static const char *const bad[] = {
-		"", "\n", FOLDER, FOLDER "\nwww.key",
+		"",
+		"\n",
+		FOLDER,
+		FOLDER "\nwww.key",
 		"../../outside\nwww.key\nwww.crt\nwww.json\n",
 		FOLDER "\n../../../x\nwww.crt\nwww.json\n",
 		FOLDER "\nwww.key\nwww.crt\nwww.json\nfourth\n",
-		FOLDER "\n.lock\n", "/tmp\nx\n", NULL,
+		FOLDER "\n.lock\n",
+		"/tmp\nx\n",
+		NULL,
 	};
 	struct store *s = fresh("recovery", 0);
 	struct err err = ERR_INIT;

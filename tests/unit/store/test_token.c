@@ -39,7 +39,8 @@ test_token(void)
 
 	ok_err(token_put(s, ISSUER, &t, "https://ca/chall/1", &err), &err,
 	    "a token is put");
-	is(get(TOKEN), "{\"type\":\"http-01\",\"url\":\"https://ca/chall/1\","
+	is(get(TOKEN),
+	    "{\"type\":\"http-01\",\"url\":\"https://ca/chall/1\","
 	    "\"status\":\"pending\",\"token\":\"abc-_09\","
 	    "\"keyAuthorization\":\"abc-_09." THUMB "\","
 	    "\"identifier\":{\"type\":\"dns\",\"value\":\"www.example.com\"}}",
@@ -77,17 +78,20 @@ test_token_ip(void)
 	struct token h = make_token("http-01", "2001:db8::1", "abc"), got;
 
 	ok_err(token_put(s, ISSUER, &t, "u", &err), &err, "an address");
-	ok_err(token_get(s, ISSUER, "1.2.0.192.in-addr.arpa", &got, &err),
-	    &err, "is filed for tls-alpn-01 under its reverse name");
+	ok_err(token_get(s, ISSUER, "1.2.0.192.in-addr.arpa", &got, &err), &err,
+	    "is filed for tls-alpn-01 under its reverse name");
 	is(got.identifier.value, "192.0.2.1", "and is itself inside");
 	ok(strncmp(get("acme/" ISSUER "/challenge_tokens/"
-	    "1.2.0.192.in-addr.arpa.json"), "{\"type\"", 7) == 0, "there");
+	               "1.2.0.192.in-addr.arpa.json"),
+	       "{\"type\"", 7) == 0,
+	    "there");
 	ok_err(token_del(s, ISSUER, &t, &err), &err, "and removed");
 	ok_err(token_put(s, ISSUER, &h, "u", &err), &err, "for http-01");
 	ok_err(token_get(s, ISSUER, "2001:db8::1", &got, &err), &err,
 	    "under itself");
 	ok(strncmp(get("acme/" ISSUER "/challenge_tokens/2001-db8--1.json"),
-	    "{\"type\"", 7) == 0, "made safe");
+	       "{\"type\"", 7) == 0,
+	    "made safe");
 	token_del(s, ISSUER, &h, &err);
 }
 
@@ -101,39 +105,43 @@ static void
 test_token_hostile(void)
 {
 	static const char *const bad[] = {
-		"", "[]", "{", "{}",
+		"",
+		"[]",
+		"{",
+		"{}",
 		"{" TOK "," KA "," ID "}",
 		"{" TYPE "," KA "," ID "}",
 		"{" TYPE "," TOK "," ID "}",
 		"{" TYPE "," TOK "," KA "}",
 		"{\"type\":\"\"," TOK "," KA "," ID "}",
 		"{\"type\":\"HTTP 01\"," TOK "," KA "," ID "}",
-		"{\"type\":\"http-01-http-01-http-01-http-01-\"," TOK "," KA ","
-		    ID "}",
+		"{\"type\":\"http-01-http-01-http-01-http-01-\"," TOK "," KA
+		"," ID "}",
 		"{\"type\":1," TOK "," KA "," ID "}",
-		"{" TYPE ",\"token\":\"\",\"keyAuthorization\":\"." THUMB "\","
-		    ID "}",
-		"{" TYPE ",\"token\":\"../x\",\"keyAuthorization\":\"../x."
-		    THUMB "\"," ID "}",
+		"{" TYPE ",\"token\":\"\",\"keyAuthorization\":\"." THUMB
+		"\"," ID "}",
+		"{" TYPE
+		",\"token\":\"../x\",\"keyAuthorization\":\"../x." THUMB
+		"\"," ID "}",
 		"{" TYPE ",\"token\":\"a=\",\"keyAuthorization\":\"a=." THUMB
-		    "\"," ID "}",
+		"\"," ID "}",
 		"{" TYPE ",\"token\":\"abd\"," KA "," ID "}",
 		"{" TYPE ",\"token\":\"abc." THUMB "\"," KA "," ID "}",
 		"{" TYPE "," TOK ",\"keyAuthorization\":\"abc\"," ID "}",
 		"{" TYPE "," TOK ",\"keyAuthorization\":\"abc." THUMB "x\"," ID
-		    "}",
+		"}",
 		"{" TYPE "," TOK ",\"keyAuthorization\":\"abc.9jg46WB3rR_AHD-"
-		    "EBXdN7cBkH1WOu0tA3M9fm21mqT\\n\"," ID "}",
+		"EBXdN7cBkH1WOu0tA3M9fm21mqT\\n\"," ID "}",
 		"{" TYPE "," TOK "," KA ",\"identifier\":\"www.example.com\"}",
 		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\"}}",
 		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"ip\","
-		    "\"value\":\"www.example.com\"}}",
+		"\"value\":\"www.example.com\"}}",
 		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
-		    "\"value\":\"192.0.2.1\"}}",
+		"\"value\":\"192.0.2.1\"}}",
 		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
-		    "\"value\":\"../www.example.com\"}}",
+		"\"value\":\"../www.example.com\"}}",
 		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
-		    "\"value\":\"evil.example.com\"}}",
+		"\"value\":\"evil.example.com\"}}",
 		"{" TYPE "," TYPE "," TOK "," KA "," ID "}",
 	};
 	struct token got = { .type = "kept" };
@@ -143,8 +151,8 @@ test_token_hostile(void)
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		put(TOKEN, bad[i]);
 		err_clear(&err);
-		fails(token_get(s, ISSUER, "www.example.com", &got, &err),
-		    &err, ERR_DATA, NULL, "hostile token %zu", i);
+		fails(token_get(s, ISSUER, "www.example.com", &got, &err), &err,
+		    ERR_DATA, NULL, "hostile token %zu", i);
 	}
 	is(got.type, "kept", "nothing is handed over");
 	put(TOKEN, "{" TYPE "," TOK "," KA "," ID "}");
@@ -153,9 +161,10 @@ test_token_hostile(void)
 	memset(token, 'a', 513);
 	for (i = 512; i <= 513; i++) {
 		token[i] = '\0';
-		snprintf(text, sizeof(text), "{" TYPE ",\"token\":\"%s\","
-		    "\"keyAuthorization\":\"%s." THUMB "\"," ID "}", token,
-		    token);
+		snprintf(text, sizeof(text),
+		    "{" TYPE ",\"token\":\"%s\","
+		    "\"keyAuthorization\":\"%s." THUMB "\"," ID "}",
+		    token, token);
 		put(TOKEN, text);
 		is_int(token_get(s, ISSUER, "www.example.com", &got, &err),
 		    i == 512 ? 0 : -1, "a token of %zu bytes", i);
