@@ -145,7 +145,7 @@ add_want(char *const *texts, size_t n, struct err *err)
 		wants.cap = wants.cap ? 2 * wants.cap : 8;
 		wants.v = xrealloc(wants.v, wants.cap, sizeof(*wants.v));
 	}
-	wants.v[wants.n].names = names;
+	wants.v[wants.n] = (struct want){ .names = names };
 	spec = &wants.v[wants.n++].spec;
 	*spec = (struct issue_spec) { .name = opt.cert_name ? opt.cert_name :
 		                                              names[0].value,
