@@ -42,8 +42,8 @@ static struct {
 	const char *password_file;
 	struct export_file files[FILES_MAX];
 	struct export export;
-} opt = { .export = { .open = { .mode = 0644, .gid = (gid_t)-1 },
-	      .with_key = { .mode = 0600, .gid = (gid_t)-1 } } };
+} opt = {.export = {.open = {.mode = 0644, .gid = (gid_t)-1},
+             .with_key = {.mode = 0600, .gid = (gid_t)-1}}};
 
 /* The working folder's, as it is now; kept for good. */
 static const char *
@@ -188,30 +188,29 @@ take_option(int val, const char *arg, struct err *err)
 		name, required_argument, NULL, (form) + 1                      \
 	}
 
-static const struct option options[] = { { "all", no_argument, NULL, OPT_ALL },
-	FORM("cert", EXPORT_CERT), FORM("chain", EXPORT_CHAIN),
-	FORM("combined", EXPORT_COMBINED), FORM("fullchain", EXPORT_FULLCHAIN),
-	FORM("key", EXPORT_KEY), FORM("pkcs12", EXPORT_PKCS12),
-	{ "key-mode", required_argument, NULL, OPT_KEY_MODE },
-	{ "mode", required_argument, NULL, OPT_MODE },
-	{ "on-change", required_argument, NULL, OPT_ON_CHANGE },
-	{ "owner", required_argument, NULL, OPT_OWNER },
-	{ "pkcs12-password-file", required_argument, NULL, OPT_PASSWORD_FILE },
-	{ "to", required_argument, NULL, OPT_TO }, { NULL, 0, NULL, 0 } };
+static const struct option options[] = {{"all", no_argument, NULL, OPT_ALL},
+    FORM("cert", EXPORT_CERT), FORM("chain", EXPORT_CHAIN),
+    FORM("combined", EXPORT_COMBINED), FORM("fullchain", EXPORT_FULLCHAIN),
+    FORM("key", EXPORT_KEY), FORM("pkcs12", EXPORT_PKCS12),
+    {"key-mode", required_argument, NULL, OPT_KEY_MODE},
+    {"mode", required_argument, NULL, OPT_MODE},
+    {"on-change", required_argument, NULL, OPT_ON_CHANGE},
+    {"owner", required_argument, NULL, OPT_OWNER},
+    {"pkcs12-password-file", required_argument, NULL, OPT_PASSWORD_FILE},
+    {"to", required_argument, NULL, OPT_TO}, {NULL, 0, NULL, 0}};
 
-static const struct cmd cmd = { .name = "autocert-export",
-	.usage =
-	    "autocert-export [-qv] [-c file] [--ca url] [--cert file] "
-	    "[--chain file]\n"
-	    "    [--combined file] [--dir path] [--exit-unchanged n] "
-	    "[--fullchain file]\n"
-	    "    [--json] [--key file] [--key-mode mode] [--mode mode]\n"
-	    "    [--on-change program] [--owner user:group] [--pkcs12 file]\n"
-	    "    [--pkcs12-password-file file] [--staging] [--to folder]\n"
-	    "    --all | name ...",
-	.options = options,
-	.shorts = "",
-	.option = take_option };
+static const struct cmd cmd = {.name = "autocert-export",
+    .usage = "autocert-export [-qv] [-c file] [--ca url] [--cert file] "
+             "[--chain file]\n"
+             "    [--combined file] [--dir path] [--exit-unchanged n] "
+             "[--fullchain file]\n"
+             "    [--json] [--key file] [--key-mode mode] [--mode mode]\n"
+             "    [--on-change program] [--owner user:group] [--pkcs12 file]\n"
+             "    [--pkcs12-password-file file] [--staging] [--to folder]\n"
+             "    --all | name ...",
+    .options = options,
+    .shorts = "",
+    .option = take_option};
 
 /* -- what the options say together -- */
 
@@ -351,7 +350,7 @@ list_names(int n, char *const operands[], struct strings *out, struct err *err)
 static int
 list_all(struct strings *out, struct err *err)
 {
-	struct strings all = { .n = 0 };
+	struct strings all = {.n = 0};
 	size_t len = strlen(opt.export.issuer);
 	int rc = certificate_list(opt.export.store, &all, err);
 
@@ -386,9 +385,9 @@ static int
 run(int n, char *const operands[])
 {
 	struct export *e = &opt.export;
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct buf password = BUF_SECRET;
-	struct err_tally tally = { .ok = 0 };
+	struct err_tally tally = {.ok = 0};
 	struct err err = ERR_INIT;
 	char issuer[LAYOUT_KEY_MAX];
 	int status = 0;

@@ -28,8 +28,7 @@ enum { DAY_S = 24 * 60 * 60 };
 enum { OPT_SETTINGS = 1 };
 
 static const struct option options[] = {
-	{ "settings", no_argument, NULL, OPT_SETTINGS }, { NULL, 0, NULL, 0 }
-};
+    {"settings", no_argument, NULL, OPT_SETTINGS}, {NULL, 0, NULL, 0}};
 
 static bool settings_only;
 
@@ -43,19 +42,18 @@ take_option(int val, const char *arg, struct err *err)
 	return 0;
 }
 
-static const struct cmd cmd = { .name = "autocert-list",
-	.usage =
-	    "autocert-list [-qv] [-c file] [--dir path] [--json] [name ...]\n"
-	    "autocert-list --settings [--json] [option ...]\n",
-	.options = options,
-	.option = take_option };
+static const struct cmd cmd = {.name = "autocert-list",
+    .usage = "autocert-list [-qv] [-c file] [--dir path] [--json] [name ...]\n"
+             "autocert-list --settings [--json] [option ...]\n",
+    .options = options,
+    .option = take_option};
 
 /* -- rows -- */
 
 enum column { NAME, NAMES, ISSUER, EXPIRES, DAYS, KEY, PATH, COLUMNS };
 
-static const char *const headings[COLUMNS] = { "NAME", "NAMES", "ISSUER",
-	"EXPIRES", "DAYS", "KEY", "PATH" };
+static const char *const headings[COLUMNS] = {
+    "NAME", "NAMES", "ISSUER", "EXPIRES", "DAYS", "KEY", "PATH"};
 
 /* What to list, and what has been found. */
 struct list {
@@ -112,7 +110,7 @@ add_row(struct list *l)
 		l->cap = l->cap == 0 ? 16 : 2 * l->cap;
 		l->rows = xrealloc(l->rows, l->cap, sizeof(*l->rows));
 	}
-	l->rows[l->n] = (struct strings) { .v = NULL };
+	l->rows[l->n] = (struct strings){.v = NULL};
 	return &l->rows[l->n++];
 }
 
@@ -286,7 +284,7 @@ load(struct list *l, const char *issuer, const char *name,
 static void
 list_one(struct list *l, const char *issuer, const char *name)
 {
-	struct certificate c = { .issuer = NULL };
+	struct certificate c = {.issuer = NULL};
 	char folder[LAYOUT_KEY_MAX];
 	struct err err = ERR_INIT;
 	char *path;
@@ -311,7 +309,7 @@ list_one(struct list *l, const char *issuer, const char *name)
 static int
 list_all(struct list *l, struct err *err)
 {
-	struct strings folders = { .v = NULL };
+	struct strings folders = {.v = NULL};
 	int rc = certificate_list(l->store, &folders, err);
 
 	for (size_t i = 0; i < folders.n && rc == 0; i++) {
@@ -373,7 +371,7 @@ list_release(struct list *l)
 static int
 list(int n, char *const operands[])
 {
-	struct list l = { .now = time(NULL), .n_wanted = (size_t)n };
+	struct list l = {.now = time(NULL), .n_wanted = (size_t)n};
 	struct err err = ERR_INIT;
 	int status;
 

@@ -38,10 +38,10 @@ static struct {
 	enum key_type key_type;
 	enum challenge_type challenges[4];
 	size_t n_challenges;
-} opt = { .key_type = KEY_P256,
-	.challenge = "http-01,tls-alpn-01",
-	.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
-	.n_challenges = 2 };
+} opt = {.key_type = KEY_P256,
+    .challenge = "http-01,tls-alpn-01",
+    .challenges = {CHALLENGE_HTTP01, CHALLENGE_TLSALPN01},
+    .n_challenges = 2};
 
 /* One certificate to be ordered. */
 struct want {
@@ -91,28 +91,27 @@ option(int val, const char *arg, struct err *err)
 	}
 }
 
-static const struct option options[] = { { "cert-name", required_argument, NULL,
-	                                     OPT_CERT_NAME },
-	{ "challenge", required_argument, NULL, OPT_CHALLENGE },
-	{ "deploy-hook", required_argument, NULL, OPT_DEPLOY_HOOK },
-	{ "force", no_argument, NULL, OPT_FORCE },
-	{ "jobs", required_argument, NULL, OPT_JOBS },
-	{ "key-type", required_argument, NULL, OPT_KEY_TYPE },
-	{ NULL, 0, NULL, 0 } };
+static const struct option options[] = {
+    {"cert-name", required_argument, NULL, OPT_CERT_NAME},
+    {"challenge", required_argument, NULL, OPT_CHALLENGE},
+    {"deploy-hook", required_argument, NULL, OPT_DEPLOY_HOOK},
+    {"force", no_argument, NULL, OPT_FORCE},
+    {"jobs", required_argument, NULL, OPT_JOBS},
+    {"key-type", required_argument, NULL, OPT_KEY_TYPE}, {NULL, 0, NULL, 0}};
 
-static const struct cmd cmd = { .name = "autocert-order",
-	.usage = "autocert-order [-qv] [-c file] [--ca url] [--cert-name name] "
-	         "[--challenge list]\n"
-	         "    [--deploy-hook path] [--dir path] [--email address] "
-	         "[--exit-unchanged n]\n"
-	         "    [--force] [--jobs n] [--json] [--key-type type] "
-	         "[--lock-wait seconds]\n"
-	         "    [--must-staple] [--staging] [--trusted-ca base64] "
-	         "[--trusted-ca-file file]\n"
-	         "    [--trusted-ca-only] name ... | -",
-	.options = options,
-	.shorts = "",
-	.option = option };
+static const struct cmd cmd = {.name = "autocert-order",
+    .usage = "autocert-order [-qv] [-c file] [--ca url] [--cert-name name] "
+             "[--challenge list]\n"
+             "    [--deploy-hook path] [--dir path] [--email address] "
+             "[--exit-unchanged n]\n"
+             "    [--force] [--jobs n] [--json] [--key-type type] "
+             "[--lock-wait seconds]\n"
+             "    [--must-staple] [--staging] [--trusted-ca base64] "
+             "[--trusted-ca-file file]\n"
+             "    [--trusted-ca-only] name ... | -",
+    .options = options,
+    .shorts = "",
+    .option = option};
 
 /* -- what is wanted -- */
 
@@ -145,16 +144,16 @@ add_want(char *const *texts, size_t n, struct err *err)
 		wants.cap = wants.cap ? 2 * wants.cap : 8;
 		wants.v = xrealloc(wants.v, wants.cap, sizeof(*wants.v));
 	}
-	wants.v[wants.n] = (struct want){ .names = names };
+	wants.v[wants.n] = (struct want){.names = names};
 	spec = &wants.v[wants.n++].spec;
-	*spec = (struct issue_spec) { .name = opt.cert_name ? opt.cert_name :
-		                                              names[0].value,
-		.names = names,
-		.n_names = kept,
-		.key_type = opt.key_type,
-		.must_staple = shared.settings.must_staple,
-		.force = opt.force,
-		.n_challenges = opt.n_challenges };
+	*spec = (struct issue_spec){
+	    .name = opt.cert_name ? opt.cert_name : names[0].value,
+	    .names = names,
+	    .n_names = kept,
+	    .key_type = opt.key_type,
+	    .must_staple = shared.settings.must_staple,
+	    .force = opt.force,
+	    .n_challenges = opt.n_challenges};
 	memcpy(spec->challenges, opt.challenges, sizeof(spec->challenges));
 	return 0;
 }
@@ -282,10 +281,10 @@ drop_needless(const struct ca *ca)
 static int
 order_all(struct ca *ca, struct err *err)
 {
-	struct issue_env env = { .store = ca->store,
-		.issuer = ca->issuer,
-		.ca = ca->settings->ca,
-		.lock_wait_ms = shared.lock_wait_ms };
+	struct issue_env env = {.store = ca->store,
+	    .issuer = ca->issuer,
+	    .ca = ca->settings->ca,
+	    .lock_wait_ms = shared.lock_wait_ms};
 
 	if (store_probe(ca->store, err) == -1 ||
 	    ca_open(ca, (size_t)opt.jobs, err) == -1 ||
@@ -306,16 +305,15 @@ deploy_issued(const struct ca *ca)
 {
 	const struct settings *s = ca->settings;
 	const struct renew_env env = {
-		.store = ca->store, .issuer = ca->issuer, .ca = s->ca
-	};
-	const struct deploy deploy = { .store = ca->store,
-		.dir = s->deploy_hooks,
-		.timeout_ms = s->hook_timeout_ms };
+	    .store = ca->store, .issuer = ca->issuer, .ca = s->ca};
+	const struct deploy deploy = {.store = ca->store,
+	    .dir = s->deploy_hooks,
+	    .timeout_ms = s->hook_timeout_ms};
 
 	for (size_t i = 0; i < wants.n; i++) {
-		const struct renew_want w = { .spec = wants.v[i].spec,
-			.changed = true,
-			.deploy_hook = opt.deploy_hook };
+		const struct renew_want w = {.spec = wants.v[i].spec,
+		    .changed = true,
+		    .deploy_hook = opt.deploy_hook};
 
 		enum err_code code = wants.v[i].issued ?
 		    renew_deploy(&env, &deploy, &w, 1) :
@@ -338,7 +336,7 @@ free_wants(void)
 int
 main(int argc, char **argv)
 {
-	struct ca ca = { .store = NULL };
+	struct ca ca = {.store = NULL};
 	struct err err = ERR_INIT;
 	int first = cmd_start(&cmd, argc, argv), status;
 	bool lines = first == argc - 1 && strcmp(argv[first], "-") == 0;

@@ -13,13 +13,13 @@
 #include "run/enroll.h"
 #include "run/run.h"
 
-static const struct cmd cmd = { .name = "autocert-register",
-	.usage = "autocert-register [-qv] [-c file] [--ca url] [--dir path] "
-	         "[--eab-key-id id]\n"
-	         "    [--eab-mac-key-file file] [--email address] "
-	         "[--exit-unchanged n] [--json]\n"
-	         "    [--lock-wait seconds] [--staging] [--trusted-ca base64]\n"
-	         "    [--trusted-ca-file file] [--trusted-ca-only]" };
+static const struct cmd cmd = {.name = "autocert-register",
+    .usage = "autocert-register [-qv] [-c file] [--ca url] [--dir path] "
+             "[--eab-key-id id]\n"
+             "    [--eab-mac-key-file file] [--email address] "
+             "[--exit-unchanged n] [--json]\n"
+             "    [--lock-wait seconds] [--staging] [--trusted-ca base64]\n"
+             "    [--trusted-ca-file file] [--trusted-ca-only]"};
 
 /* Registering agrees to the terms, as Pomerium does: so say which. */
 static int
@@ -60,7 +60,7 @@ int
 main(int argc, char **argv)
 {
 	const struct settings *s = &shared.settings;
-	struct enroll e = { .url = NULL };
+	struct enroll e = {.url = NULL};
 	struct ca ca;
 	struct err err = ERR_INIT;
 	int status = 0, first = cmd_start(&cmd, argc, argv);

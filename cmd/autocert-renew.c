@@ -46,25 +46,24 @@ option(int val, const char *arg, struct err *err)
 	}
 }
 
-static const struct option options[] = { { "dry-run", no_argument, NULL,
-	                                     OPT_DRY_RUN },
-	{ "force", no_argument, NULL, OPT_FORCE },
-	{ "jobs", required_argument, NULL, OPT_JOBS },
-	{ "list-due", no_argument, NULL, OPT_LIST_DUE }, { NULL, 0, NULL, 0 } };
+static const struct option options[] = {
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"force", no_argument, NULL, OPT_FORCE},
+    {"jobs", required_argument, NULL, OPT_JOBS},
+    {"list-due", no_argument, NULL, OPT_LIST_DUE}, {NULL, 0, NULL, 0}};
 
-static const struct cmd cmd = { .name = "autocert-renew",
-	.usage =
-	    "autocert-renew [-qv] [-c file] [--ca url] [--dir path] "
-	    "[--dry-run]\n"
-	    "    [--email address] [--exit-unchanged n] [--force] [--jobs n] "
-	    "[--json]\n"
-	    "    [--list-due] [--lock-wait seconds] [--must-staple] "
-	    "[--staging]\n"
-	    "    [--trusted-ca base64] [--trusted-ca-file file] "
-	    "[--trusted-ca-only]\n"
-	    "    [name ...]",
-	.options = options,
-	.option = option };
+static const struct cmd cmd = {.name = "autocert-renew",
+    .usage = "autocert-renew [-qv] [-c file] [--ca url] [--dir path] "
+             "[--dry-run]\n"
+             "    [--email address] [--exit-unchanged n] [--force] [--jobs n] "
+             "[--json]\n"
+             "    [--list-due] [--lock-wait seconds] [--must-staple] "
+             "[--staging]\n"
+             "    [--trusted-ca base64] [--trusted-ca-file file] "
+             "[--trusted-ca-only]\n"
+             "    [name ...]",
+    .options = options,
+    .option = option};
 
 /* Everything wanted, and what has become of it. */
 struct renewal_run {
@@ -88,7 +87,7 @@ add_want(struct renewal_run *r)
 		r->cap = r->cap ? 2 * r->cap : 64;
 		r->wants = xrealloc(r->wants, r->cap, sizeof(*r->wants));
 	}
-	r->wants[r->n] = (struct renew_want) { .deploy_hook = NULL };
+	r->wants[r->n] = (struct renew_want){.deploy_hook = NULL};
 	return &r->wants[r->n++];
 }
 
@@ -145,12 +144,12 @@ want_managed(struct renewal_run *r, const struct managed_cert *m)
 		return;
 	w = add_want(r);
 	w->deploy_hook = m->deploy_hook;
-	w->spec = (struct issue_spec) { .name = m->name,
-		.names = m->names,
-		.n_names = m->n_names,
-		.key_type = m->key_type,
-		.must_staple = m->must_staple,
-		.n_challenges = m->n_challenges };
+	w->spec = (struct issue_spec){.name = m->name,
+	    .names = m->names,
+	    .n_names = m->n_names,
+	    .key_type = m->key_type,
+	    .must_staple = m->must_staple,
+	    .n_challenges = m->n_challenges};
 	memcpy(w->spec.challenges, m->challenges, sizeof(m->challenges));
 }
 
@@ -160,11 +159,11 @@ static int
 spec_by_hand(const char *name, const struct state *st, struct issue_spec *spec,
     struct err *err)
 {
-	*spec = (struct issue_spec) { .name = name,
-		.names = st->names,
-		.n_names = st->n_names,
-		.key_type = st->key_type,
-		.must_staple = st->must_staple };
+	*spec = (struct issue_spec){.name = name,
+	    .names = st->names,
+	    .n_names = st->n_names,
+	    .key_type = st->key_type,
+	    .must_staple = st->must_staple};
 	if (solver_parse(st->challenges, spec->challenges, &spec->n_challenges,
 	        err) == -1)
 		return -1;
@@ -340,11 +339,11 @@ count_due(const struct renewal_run *r)
 static int
 order_due(struct renewal_run *r, const struct renew_env *env, struct err *err)
 {
-	struct issue_env issue = { .run = r->ca.run,
-		.store = r->ca.store,
-		.issuer = r->ca.issuer,
-		.ca = r->ca.settings->ca,
-		.lock_wait_ms = shared.lock_wait_ms };
+	struct issue_env issue = {.run = r->ca.run,
+	    .store = r->ca.store,
+	    .issuer = r->ca.issuer,
+	    .ca = r->ca.settings->ca,
+	    .lock_wait_ms = shared.lock_wait_ms};
 
 	if (store_probe(r->ca.store, err) == -1 ||
 	    ca_account(&r->ca, shared.lock_wait_ms, err) == -1)
@@ -375,14 +374,14 @@ ask_ca(struct renewal_run *r, const struct renew_env *env, struct err *err)
 static int
 renew(struct renewal_run *r, struct err *err)
 {
-	const struct renew_env env = { .store = r->ca.store,
-		.issuer = r->ca.issuer,
-		.ca = shared.settings.ca,
-		.force = opt.force,
-		.now = time(NULL) };
-	const struct deploy deploy = { .store = r->ca.store,
-		.dir = r->managed.hooks_dir,
-		.timeout_ms = r->managed.hook_timeout_ms };
+	const struct renew_env env = {.store = r->ca.store,
+	    .issuer = r->ca.issuer,
+	    .ca = shared.settings.ca,
+	    .force = opt.force,
+	    .now = time(NULL)};
+	const struct deploy deploy = {.store = r->ca.store,
+	    .dir = r->managed.hooks_dir,
+	    .timeout_ms = r->managed.hook_timeout_ms};
 	int rc = ask_ca(r, &env, err);
 
 	tally_others(r);
@@ -412,7 +411,7 @@ release(struct renewal_run *r)
 int
 main(int argc, char **argv)
 {
-	struct renewal_run r = { .wants = NULL };
+	struct renewal_run r = {.wants = NULL};
 	struct err err = ERR_INIT;
 	int first = cmd_start(&cmd, argc, argv), status;
 

@@ -21,7 +21,7 @@ enum { OPT_HTTP = 1, OPT_NO_REDIRECT, OPT_TLS };
 static struct {
 	struct responder_config config;
 	bool http_given, tls_given;
-} opt = { .config = { .redirect = true, .hits_fd = -1 } };
+} opt = {.config = {.redirect = true, .hits_fd = -1}};
 
 /* What there is to wait for beside connections. */
 struct waiting {
@@ -67,20 +67,20 @@ option(int val, const char *arg, struct err *err)
 	}
 }
 
-static const struct option options[] = { { "http", required_argument, NULL,
-	                                     OPT_HTTP },
-	{ "no-redirect", no_argument, NULL, OPT_NO_REDIRECT },
-	{ "tls", required_argument, NULL, OPT_TLS }, { NULL, 0, NULL, 0 } };
+static const struct option options[] = {
+    {"http", required_argument, NULL, OPT_HTTP},
+    {"no-redirect", no_argument, NULL, OPT_NO_REDIRECT},
+    {"tls", required_argument, NULL, OPT_TLS}, {NULL, 0, NULL, 0}};
 
-static const struct cmd cmd = { .name = "autocert-serve-challenge",
-	.usage = "autocert-serve-challenge [-qv] [-c file] [--dir dir] "
-	         "[--http address]\n"
-	         "    [--no-redirect] [--tls address] [--] "
-	         "[command [argument ...]]",
-	.options = options,
-	.shorts = "+",
-	.option = option,
-	.keeps_variables = true };
+static const struct cmd cmd = {.name = "autocert-serve-challenge",
+    .usage = "autocert-serve-challenge [-qv] [-c file] [--dir dir] "
+             "[--http address]\n"
+             "    [--no-redirect] [--tls address] [--] "
+             "[command [argument ...]]",
+    .options = options,
+    .shorts = "+",
+    .option = option,
+    .keeps_variables = true};
 
 static void
 defaults(struct responder_config *c)
@@ -130,7 +130,7 @@ start(char **command, int hits, mode_t mask, struct waiting *w, struct err *err)
 static int
 open_waiting(struct waiting *w, struct err *err)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ev = {.events = EPOLLIN};
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -150,7 +150,7 @@ open_waiting(struct waiting *w, struct err *err)
 static int
 watch_child(struct waiting *w, struct err *err)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 1 };
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 1};
 
 	if (epoll_ctl(w->any, EPOLL_CTL_ADD, w->child.fd, &ev) == -1)
 		return err_sys(err, ERR_SOFTWARE, "the command");
@@ -220,9 +220,9 @@ serve(struct responder *r, struct waiting *w, struct err *err)
 static int
 run(struct store *store, char **command, mode_t mask, struct err *err)
 {
-	struct waiting w = { .child.pid = -1, .signals = -1, .any = -1 };
+	struct waiting w = {.child.pid = -1, .signals = -1, .any = -1};
 	struct responder *r = NULL;
-	int hits[2] = { -1, -1 }, status = -1;
+	int hits[2] = {-1, -1}, status = -1;
 
 	if (*command && open_hits(hits, store, err) == -1)
 		goto out;

@@ -20,7 +20,7 @@
 int
 ca_open_store(struct ca *ca, const struct settings *settings, struct err *err)
 {
-	*ca = (struct ca) { .settings = settings };
+	*ca = (struct ca){.settings = settings};
 	if (layout_issuer(settings->ca, ca->issuer, err) == -1)
 		return -1;
 	ca->store = store_open(settings->dir, true, err);
@@ -38,7 +38,7 @@ interrupt(int sig)
 static void
 catch_signals(void)
 {
-	struct sigaction sa = { .sa_handler = interrupt };
+	struct sigaction sa = {.sa_handler = interrupt};
 
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGINT, &sa, NULL);
@@ -50,15 +50,15 @@ int
 ca_open(struct ca *ca, size_t window, struct err *err)
 {
 	const struct settings *s = ca->settings;
-	const struct http_config http = { .user_agent = cmd_user_agent(),
-		.extra_ca = s->trusted_ca.len ? s->trusted_ca.data : NULL,
-		.extra_ca_len = s->trusted_ca.len,
-		.extra_ca_only = s->trusted_ca_only };
-	struct run_config run = { .store = ca->store,
-		.issuer = ca->issuer,
-		.directory_url = s->ca,
-		.window = window,
-		.hits_fd = settings_responder_fd() };
+	const struct http_config http = {.user_agent = cmd_user_agent(),
+	    .extra_ca = s->trusted_ca.len ? s->trusted_ca.data : NULL,
+	    .extra_ca_len = s->trusted_ca.len,
+	    .extra_ca_only = s->trusted_ca_only};
+	struct run_config run = {.store = ca->store,
+	    .issuer = ca->issuer,
+	    .directory_url = s->ca,
+	    .window = window,
+	    .hits_fd = settings_responder_fd()};
 
 	if (!(ca->http = http_open(&http, err)))
 		return -1;
@@ -72,10 +72,10 @@ ca_open(struct ca *ca, size_t window, struct err *err)
 static int
 look_up(struct ca *ca, long lock_wait_ms, struct err *err)
 {
-	struct enroll e = { .issuer = ca->issuer,
-		.email = ca->settings->email,
-		.only_existing = true,
-		.lock_wait_ms = lock_wait_ms };
+	struct enroll e = {.issuer = ca->issuer,
+	    .email = ca->settings->email,
+	    .only_existing = true,
+	    .lock_wait_ms = lock_wait_ms};
 
 	if (enroll(ca->run, ca->store, &e, err) == -1)
 		return -1;
@@ -123,5 +123,5 @@ ca_close(struct ca *ca)
 	key_free(ca->account_key);
 	free(ca->account_url);
 	store_close(ca->store);
-	*ca = (struct ca) { .store = NULL };
+	*ca = (struct ca){.store = NULL};
 }

@@ -39,7 +39,7 @@ static const struct cmd *self;
 static void
 open_standard_streams(void)
 {
-	static const int modes[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+	static const int modes[] = {O_WRONLY, O_RDONLY, O_RDONLY};
 
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) == -1 && errno == EBADF &&
@@ -50,10 +50,10 @@ open_standard_streams(void)
 static bool
 is_leaky(const char *variable)
 {
-	static const char *const names[] = { "HOSTALIASES", "LOCALDOMAIN",
-		"NETRC", "RES_OPTIONS", "SSLKEYLOGFILE" };
-	static const char *const prefixes[] = { "CURL_", "GNUTLS_", "MALLOC_",
-		"P11_KIT_" };
+	static const char *const names[] = {"HOSTALIASES", "LOCALDOMAIN",
+	    "NETRC", "RES_OPTIONS", "SSLKEYLOGFILE"};
+	static const char *const prefixes[] = {
+	    "CURL_", "GNUTLS_", "MALLOC_", "P11_KIT_"};
 	size_t len = strcspn(variable, "=");
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -84,7 +84,7 @@ drop_variables(void)
 static void
 harden(void)
 {
-	struct rlimit core = { 0, 0 };
+	struct rlimit core = {0, 0};
 
 	umask(077);
 	if (getrlimit(RLIMIT_CORE, &core) == 0) {
@@ -107,15 +107,13 @@ enum { OPT_JSON = 1024, OPT_EXIT_UNCHANGED, OPT_LOCK_WAIT };
 
 static const char shared_shorts[] = "c:vqhV";
 
-static const struct option shared_options[] = { { "config", required_argument,
-	                                            NULL, 'c' },
-	{ "exit-unchanged", required_argument, NULL, OPT_EXIT_UNCHANGED },
-	{ "help", no_argument, NULL, 'h' },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "lock-wait", required_argument, NULL, OPT_LOCK_WAIT },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "version", no_argument, NULL, 'V' } };
+static const struct option shared_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"exit-unchanged", required_argument, NULL, OPT_EXIT_UNCHANGED},
+    {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, OPT_JSON},
+    {"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
+    {"quiet", no_argument, NULL, 'q'}, {"verbose", no_argument, NULL, 'v'},
+    {"version", no_argument, NULL, 'V'}};
 
 static void
 print_usage(FILE *to)

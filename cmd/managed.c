@@ -34,11 +34,11 @@ entry_release(struct managed_cert *c)
 static struct managed_cert
 cert_default(const struct settings *s, const char *where)
 {
-	return (struct managed_cert) { .key_type = KEY_P256,
-		.must_staple = s->must_staple,
-		.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
-		.n_challenges = 2,
-		.where = xstrdup(where) };
+	return (struct managed_cert){.key_type = KEY_P256,
+	    .must_staple = s->must_staple,
+	    .challenges = {CHALLENGE_HTTP01, CHALLENGE_TLSALPN01},
+	    .n_challenges = 2,
+	    .where = xstrdup(where)};
 }
 
 /* Names that lead to the same folder are the same. */
@@ -116,7 +116,7 @@ static int
 add_pomerium(struct managed *m, const struct settings *s,
     const struct yaml *root, struct err *err)
 {
-	struct strings hosts = { .v = NULL };
+	struct strings hosts = {.v = NULL};
 	const char *where = s->config_file ? s->config_file : "environment";
 	int rc = pomerium_hosts(where, root, settings_variable("POLICY"),
 	    settings_variable("AUTHENTICATE_SERVICE_URL"), &hosts, err);
@@ -241,10 +241,9 @@ static const struct member {
 	const char *name;
 	int (*take)(
 	    struct managed_cert *c, const struct yaml *value, struct err *err);
-} members[] = { { "challenge", take_challenge }, { "names", take_names },
-	{ "cert_name", take_cert_name }, { "key_type", take_key_type },
-	{ "must_staple", take_must_staple },
-	{ "deploy_hook", take_deploy_hook } };
+} members[] = {{"challenge", take_challenge}, {"names", take_names},
+    {"cert_name", take_cert_name}, {"key_type", take_key_type},
+    {"must_staple", take_must_staple}, {"deploy_hook", take_deploy_hook}};
 
 enum { MEMBERS = sizeof(members) / sizeof(*members) };
 
@@ -327,8 +326,8 @@ pomerium_text(const struct yaml *root, const char *key, const char *variable)
 static int
 add_base64(struct manual *m, const char *cert, const char *key, struct err *err)
 {
-	struct buf chain = { .max = PEM_MAX };
-	struct buf secret = { .max = PEM_MAX, .secret = true };
+	struct buf chain = {.max = PEM_MAX};
+	struct buf secret = {.max = PEM_MAX, .secret = true};
 	int rc = -1;
 
 	if (b64_decode(cert, strlen(cert), &chain) == -1)
@@ -409,9 +408,9 @@ managed_load(const struct settings *s, struct managed *out, struct err *err)
 	struct yaml *root = NULL;
 	int rc = -1;
 
-	*out = (struct managed) { .order_covered = s->order_covered,
-		.hooks_dir = xstrdup(s->deploy_hooks),
-		.hook_timeout_ms = s->hook_timeout_ms };
+	*out = (struct managed){.order_covered = s->order_covered,
+	    .hooks_dir = xstrdup(s->deploy_hooks),
+	    .hook_timeout_ms = s->hook_timeout_ms};
 	if (s->config_file && !(root = pomerium_open(s->config_file, err)))
 		goto out;
 	if (add_pomerium(out, s, root, err) == -1 ||
@@ -434,5 +433,5 @@ managed_release(struct managed *m)
 	free(m->v);
 	manual_release(&m->manual);
 	free(m->hooks_dir);
-	*m = (struct managed) { .v = NULL };
+	*m = (struct managed){.v = NULL};
 }

@@ -33,7 +33,7 @@ lower(const char *text)
 struct yaml *
 pomerium_open(const char *path, struct err *err)
 {
-	struct buf text = { .secret = true, .max = SIZE + 1 };
+	struct buf text = {.secret = true, .max = SIZE + 1};
 	struct yaml *root = NULL;
 
 	if (file_read(AT_FDCWD, path, SIZE, FILE_FOLLOW, &text, err) == -1) {
@@ -153,8 +153,8 @@ add_host(struct hosts *h, const char *url, unsigned line)
 static void
 add_routes(struct hosts *h, const struct yaml *list)
 {
-	static const char *const schemes[] = { "https", "tcp+https",
-		"udp+https", NULL };
+	static const char *const schemes[] = {
+	    "https", "tcp+https", "udp+https", NULL};
 
 	if (!list || list->type != YAML_LIST)
 		return;
@@ -177,7 +177,7 @@ add_routes(struct hosts *h, const struct yaml *list)
 static int
 add_policy_variable(struct hosts *h, const char *policy, struct err *err)
 {
-	struct buf text = { .max = SIZE };
+	struct buf text = {.max = SIZE};
 	struct yaml *list = NULL;
 
 	if (b64_decode(policy, strlen(policy), &text) == -1)
@@ -210,8 +210,8 @@ add_authenticate(struct hosts *h, const struct yaml *root, const char *variable)
 static void
 hand_over(struct hosts *h, struct strings *out)
 {
-	static const char *const hosted[] = { "authenticate.pomerium.app",
-		"authenticate.staging.pomerium.app" };
+	static const char *const hosted[] = {
+	    "authenticate.pomerium.app", "authenticate.staging.pomerium.app"};
 
 	strings_sort(&h->all);
 	for (size_t i = 0; i < h->all.n; i++)
@@ -225,7 +225,7 @@ int
 pomerium_hosts(const char *path, const struct yaml *root, const char *policy,
     const char *authenticate, struct strings *out, struct err *err)
 {
-	struct hosts h = { .path = path };
+	struct hosts h = {.path = path};
 	int rc = 0;
 
 	if (policy)

@@ -79,41 +79,40 @@ static const struct setting {
 	const char *key;
 	enum kind kind;
 	int (*check)(struct settings *s, struct err *err);
-} table[ROWS] = { [AUTOCERT] = { "autocert", SWITCH, NULL },
-	[CA] = { "autocert_ca", TEXT, check_ca },
-	[EMAIL] = { "autocert_email", TRIMMED, check_email },
-	[USE_STAGING] = { "autocert_use_staging", SWITCH, NULL },
-	[EAB_KEY_ID] = { "autocert_eab_key_id", TEXT, NULL },
-	[EAB_MAC_KEY] = { "autocert_eab_mac_key", SECRET, check_eab },
-	[MUST_STAPLE] = { "autocert_must_staple", SWITCH, NULL },
-	[DIR] = { "autocert_dir", TEXT, check_dir },
-	[TRUSTED_CA] = { "autocert_trusted_ca", FOLDED, check_trust },
-	[TRUSTED_CA_FILE] = { "autocert_trusted_ca_file", TEXT, NULL },
-	[TRUSTED_CA_ONLY] = { "autocert_trusted_ca_only", SWITCH, NULL },
-	[HOSTS] = { "autocert_hosts", WORDS, NULL },
-	[CERTIFICATES] = { "autocert_certificates", ENTRIES, NULL },
-	[CERTIFICATE_DIRS] = { "autocert_certificate_dirs", WORDS, NULL },
-	[ORDER_COVERED] = { "autocert_order_covered_names", SWITCH, NULL },
-	[DEPLOY_HOOKS] = { "autocert_deploy_hooks", TEXT, NULL },
-	[HOOK_TIMEOUT] = { "autocert_hook_timeout", TEXT, check_timeout } };
+} table[ROWS] = {[AUTOCERT] = {"autocert", SWITCH, NULL},
+    [CA] = {"autocert_ca", TEXT, check_ca},
+    [EMAIL] = {"autocert_email", TRIMMED, check_email},
+    [USE_STAGING] = {"autocert_use_staging", SWITCH, NULL},
+    [EAB_KEY_ID] = {"autocert_eab_key_id", TEXT, NULL},
+    [EAB_MAC_KEY] = {"autocert_eab_mac_key", SECRET, check_eab},
+    [MUST_STAPLE] = {"autocert_must_staple", SWITCH, NULL},
+    [DIR] = {"autocert_dir", TEXT, check_dir},
+    [TRUSTED_CA] = {"autocert_trusted_ca", FOLDED, check_trust},
+    [TRUSTED_CA_FILE] = {"autocert_trusted_ca_file", TEXT, NULL},
+    [TRUSTED_CA_ONLY] = {"autocert_trusted_ca_only", SWITCH, NULL},
+    [HOSTS] = {"autocert_hosts", WORDS, NULL},
+    [CERTIFICATES] = {"autocert_certificates", ENTRIES, NULL},
+    [CERTIFICATE_DIRS] = {"autocert_certificate_dirs", WORDS, NULL},
+    [ORDER_COVERED] = {"autocert_order_covered_names", SWITCH, NULL},
+    [DEPLOY_HOOKS] = {"autocert_deploy_hooks", TEXT, NULL},
+    [HOOK_TIMEOUT] = {"autocert_hook_timeout", TEXT, check_timeout}};
 
 #define ON(row) (SETTINGS_OPT + 2 * (int)(row))
 #define OFF(row) (ON(row) + 1)
 
-static const struct option options[] = { { "ca", required_argument, NULL,
-	                                     ON(CA) },
-	{ "dir", required_argument, NULL, ON(DIR) },
-	{ "eab-key-id", required_argument, NULL, ON(EAB_KEY_ID) },
-	{ "eab-mac-key-file", required_argument, NULL, ON(EAB_MAC_KEY) },
-	{ "email", required_argument, NULL, ON(EMAIL) },
-	{ "must-staple", no_argument, NULL, ON(MUST_STAPLE) },
-	{ "no-must-staple", no_argument, NULL, OFF(MUST_STAPLE) },
-	{ "no-staging", no_argument, NULL, OFF(USE_STAGING) },
-	{ "no-trusted-ca-only", no_argument, NULL, OFF(TRUSTED_CA_ONLY) },
-	{ "staging", no_argument, NULL, ON(USE_STAGING) },
-	{ "trusted-ca", required_argument, NULL, ON(TRUSTED_CA) },
-	{ "trusted-ca-file", required_argument, NULL, ON(TRUSTED_CA_FILE) },
-	{ "trusted-ca-only", no_argument, NULL, ON(TRUSTED_CA_ONLY) } };
+static const struct option options[] = {{"ca", required_argument, NULL, ON(CA)},
+    {"dir", required_argument, NULL, ON(DIR)},
+    {"eab-key-id", required_argument, NULL, ON(EAB_KEY_ID)},
+    {"eab-mac-key-file", required_argument, NULL, ON(EAB_MAC_KEY)},
+    {"email", required_argument, NULL, ON(EMAIL)},
+    {"must-staple", no_argument, NULL, ON(MUST_STAPLE)},
+    {"no-must-staple", no_argument, NULL, OFF(MUST_STAPLE)},
+    {"no-staging", no_argument, NULL, OFF(USE_STAGING)},
+    {"no-trusted-ca-only", no_argument, NULL, OFF(TRUSTED_CA_ONLY)},
+    {"staging", no_argument, NULL, ON(USE_STAGING)},
+    {"trusted-ca", required_argument, NULL, ON(TRUSTED_CA)},
+    {"trusted-ca-file", required_argument, NULL, ON(TRUSTED_CA_FILE)},
+    {"trusted-ca-only", no_argument, NULL, ON(TRUSTED_CA_ONLY)}};
 
 const struct option *
 settings_options(size_t *n)
@@ -127,7 +126,7 @@ settings_options(size_t *n)
 void
 settings_init(struct settings *s)
 {
-	*s = (struct settings) { .eab_mac = BUF_SECRET };
+	*s = (struct settings){.eab_mac = BUF_SECRET};
 	s->values = xcalloc(ROWS, sizeof(*s->values));
 	for (size_t i = 0; i < ROWS; i++)
 		s->values[i].text = xstrdup(
@@ -144,7 +143,7 @@ settings_release(struct settings *s)
 	free(s->values);
 	buf_release(&s->eab_mac);
 	buf_release(&s->trusted_ca);
-	*s = (struct settings) { .values = NULL };
+	*s = (struct settings){.values = NULL};
 }
 
 static void
@@ -184,9 +183,9 @@ resolve(struct settings *s, enum row row, char *takes)
 static int
 blame(const struct settings *s, size_t row, struct err *err)
 {
-	static const char *const sources[] = { [FROM_CREDENTIAL] = "credential",
-		[FROM_ENVIRONMENT] = "environment",
-		[FROM_FLAG] = "command line" };
+	static const char *const sources[] = {[FROM_CREDENTIAL] = "credential",
+	    [FROM_ENVIRONMENT] = "environment",
+	    [FROM_FLAG] = "command line"};
 	const struct settings_value *v = &s->values[row];
 
 	if (v->origin == FROM_DEFAULT)
@@ -201,10 +200,10 @@ blame(const struct settings *s, size_t row, struct err *err)
 static const char *
 go_bool(const char *text)
 {
-	static const char *const yes[] = { "1", "t", "T", "true", "True",
-		"TRUE" };
-	static const char *const no[] = { "0", "f", "F", "false", "False",
-		"FALSE" };
+	static const char *const yes[] = {
+	    "1", "t", "T", "true", "True", "TRUE"};
+	static const char *const no[] = {
+	    "0", "f", "F", "false", "False", "FALSE"};
 
 	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
 		if (strcmp(text, yes[i]) == 0)
@@ -590,7 +589,7 @@ check_eab(struct settings *s, struct err *err)
 static int
 check_dir_url(const char *dir, size_t scheme, struct err *err)
 {
-	static const char *const known[] = { "s3", "gs" };
+	static const char *const known[] = {"s3", "gs"};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strlen(known[i]) == scheme &&
@@ -744,11 +743,11 @@ settings_load(struct settings *s, struct err *err)
 
 /* -- printing -- */
 
-static const char *const origins[] = { [FROM_DEFAULT] = "default",
-	[FROM_FILE] = "file",
-	[FROM_CREDENTIAL] = "credential",
-	[FROM_ENVIRONMENT] = "environment",
-	[FROM_FLAG] = "flag" };
+static const char *const origins[] = {[FROM_DEFAULT] = "default",
+    [FROM_FILE] = "file",
+    [FROM_CREDENTIAL] = "credential",
+    [FROM_ENVIRONMENT] = "environment",
+    [FROM_FLAG] = "flag"};
 
 void
 settings_print(const struct settings *s, struct buf *out)

@@ -159,9 +159,8 @@ anchor_add(struct loader *l, const yaml_char_t *name, struct node *node,
 	}
 	if (l->anchors == NULL)
 		l->anchors = xcalloc(ANCHORS, sizeof(*l->anchors));
-	l->anchors[l->n_anchors++] = (struct anchor) {
-		.name = xstrdup((const char *)name), .node = node
-	};
+	l->anchors[l->n_anchors++] = (struct anchor){
+	    .name = xstrdup((const char *)name), .node = node};
 	return 0;
 }
 
@@ -235,9 +234,7 @@ entries_add(struct entries *e, struct yaml *key, struct yaml *value)
 		e->cap = e->cap == 0 ? 16 : 2 * e->cap;
 		e->v = xrealloc(e->v, e->cap, sizeof(*e->v));
 	}
-	e->v[e->n] = (struct entry) {
-		.key = key, .value = value, .place = e->n
-	};
+	e->v[e->n] = (struct entry){.key = key, .value = value, .place = e->n};
 	e->n++;
 }
 
@@ -323,7 +320,7 @@ static int
 finish_map(struct loader *l, struct node *node, struct err *err)
 {
 	struct yaml *y = &node->yaml;
-	struct entries e = { .v = NULL };
+	struct entries e = {.v = NULL};
 	int rc = 0;
 
 	for (size_t i = 0; i < y->n; i++)
@@ -422,13 +419,13 @@ take_end(struct loader *l, const yaml_event_t *event, struct err *err)
 }
 
 static int (*const takers[])(struct loader *, const yaml_event_t *,
-    struct err *) = { [YAML_DOCUMENT_START_EVENT] = take_document,
-	[YAML_ALIAS_EVENT] = take_alias,
-	[YAML_SCALAR_EVENT] = take_scalar,
-	[YAML_SEQUENCE_START_EVENT] = take_list,
-	[YAML_SEQUENCE_END_EVENT] = take_end,
-	[YAML_MAPPING_START_EVENT] = take_map,
-	[YAML_MAPPING_END_EVENT] = take_end };
+    struct err *) = {[YAML_DOCUMENT_START_EVENT] = take_document,
+    [YAML_ALIAS_EVENT] = take_alias,
+    [YAML_SCALAR_EVENT] = take_scalar,
+    [YAML_SEQUENCE_START_EVENT] = take_list,
+    [YAML_SEQUENCE_END_EVENT] = take_end,
+    [YAML_MAPPING_START_EVENT] = take_map,
+    [YAML_MAPPING_END_EVENT] = take_end};
 
 /* -- the parser -- */
 
@@ -498,10 +495,10 @@ take_root(struct loader *l)
 	struct yaml *root = &l->doc->root;
 
 	if (l->root == NULL || yaml_is_null(&l->root->yaml)) {
-		*root = (struct yaml) { .type = YAML_MAP, .line = 1 };
+		*root = (struct yaml){.type = YAML_MAP, .line = 1};
 	} else {
 		*root = l->root->yaml;
-		l->root->yaml = (struct yaml) { .type = YAML_SCALAR };
+		l->root->yaml = (struct yaml){.type = YAML_SCALAR};
 	}
 	return root;
 }
@@ -530,7 +527,7 @@ check_directives(
 struct yaml *
 yaml_parse(const char *file, const void *data, size_t len, struct err *err)
 {
-	struct loader l = { .file = file };
+	struct loader l = {.file = file};
 	struct yaml *root = NULL;
 
 	if (len > SIZE) {
@@ -583,7 +580,7 @@ is_plain(const struct yaml *node, const char *const words[], size_t n)
 bool
 yaml_is_null(const struct yaml *node)
 {
-	static const char *const words[] = { "", "~", "null", "Null", "NULL" };
+	static const char *const words[] = {"", "~", "null", "Null", "NULL"};
 
 	return is_plain(node, words, sizeof(words) / sizeof(words[0]));
 }
@@ -592,10 +589,10 @@ yaml_is_null(const struct yaml *node)
 int
 yaml_bool(const struct yaml *node, bool *out)
 {
-	static const char *const yes[] = { "true", "True", "TRUE", "yes", "Yes",
-		"YES", "on", "On", "ON" };
-	static const char *const no[] = { "false", "False", "FALSE", "no", "No",
-		"NO", "off", "Off", "OFF" };
+	static const char *const yes[] = {
+	    "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"};
+	static const char *const no[] = {
+	    "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"};
 
 	if (is_plain(node, yes, sizeof(yes) / sizeof(yes[0])))
 		*out = true;

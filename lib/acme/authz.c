@@ -13,18 +13,18 @@
 
 enum { TOKEN_MIN = 22 }; /* 128 bits in base64url (RFC 8555, 8.1) */
 
-static const char *const status_names[] = { [STATUS_PENDING] = "pending",
-	[STATUS_READY] = "ready",
-	[STATUS_PROCESSING] = "processing",
-	[STATUS_VALID] = "valid",
-	[STATUS_INVALID] = "invalid",
-	[STATUS_DEACTIVATED] = "deactivated",
-	[STATUS_EXPIRED] = "expired",
-	[STATUS_REVOKED] = "revoked" };
+static const char *const status_names[] = {[STATUS_PENDING] = "pending",
+    [STATUS_READY] = "ready",
+    [STATUS_PROCESSING] = "processing",
+    [STATUS_VALID] = "valid",
+    [STATUS_INVALID] = "invalid",
+    [STATUS_DEACTIVATED] = "deactivated",
+    [STATUS_EXPIRED] = "expired",
+    [STATUS_REVOKED] = "revoked"};
 
-static const char *const type_names[] = { [CHALLENGE_HTTP01] = "http-01",
-	[CHALLENGE_TLSALPN01] = "tls-alpn-01",
-	[CHALLENGE_DNS01] = "dns-01" };
+static const char *const type_names[] = {[CHALLENGE_HTTP01] = "http-01",
+    [CHALLENGE_TLSALPN01] = "tls-alpn-01",
+    [CHALLENGE_DNS01] = "dns-01"};
 
 static int
 find(const char *const *names, size_t n, const char *word)
@@ -103,7 +103,7 @@ read_status(
 static int
 read_challenge(const struct json *o, struct challenge *out, struct err *err)
 {
-	struct challenge c = { .url = NULL };
+	struct challenge c = {.url = NULL};
 	const char *type, *url, *token;
 
 	if (json_get_string(
@@ -177,7 +177,7 @@ read_identifier(const struct json *o, struct authz *a, struct err *err)
 int
 authz_read(const void *body, size_t len, struct authz *out, struct err *err)
 {
-	struct authz a = { .wildcard = false };
+	struct authz a = {.wildcard = false};
 	struct json *doc = json_parse("authorization", body, len, err);
 	int rc = -1;
 

@@ -58,7 +58,7 @@ int
 directory_read(const char *url, const void *body, size_t len,
     struct directory *out, struct err *err)
 {
-	struct directory d = { .url = NULL };
+	struct directory d = {.url = NULL};
 	const struct json *meta = NULL;
 	struct json *doc;
 	int rc = -1;
@@ -85,7 +85,7 @@ directory_read(const char *url, const void *body, size_t len,
 		read_meta(meta, &d);
 	d.url = xstrdup(url);
 	*out = d;
-	d = (struct directory) { .url = NULL };
+	d = (struct directory){.url = NULL};
 	rc = 0;
 out:
 	directory_release(&d);
@@ -106,7 +106,7 @@ directory_release(struct directory *d)
 	free(d->terms);
 	strings_release(&d->profiles);
 	strings_release(&d->caa);
-	*d = (struct directory) { .url = NULL };
+	*d = (struct directory){.url = NULL};
 }
 
 /* -- the flow that fetches it -- */
@@ -139,11 +139,10 @@ void
 directory_fetch_init(
     struct directory_fetch *f, const char *url, struct directory *directory)
 {
-	static const struct step steps[] = { { "directory", ask_directory,
-		                                 got_directory },
-		{ NULL, NULL, NULL } };
+	static const struct step steps[] = {
+	    {"directory", ask_directory, got_directory}, {NULL, NULL, NULL}};
 
-	*f = (struct directory_fetch) { .url = url, .directory = directory };
+	*f = (struct directory_fetch){.url = url, .directory = directory};
 	flow_init(&f->flow, url, steps, SIZE_MAX, f);
 }
 

@@ -20,36 +20,36 @@ static const struct known {
 	enum err_code code;
 	const char *hint; /* what to do, or NULL */
 } known[] = {
-	{ "accountDoesNotExist", ERR_PERMISSION,
-	    "autocert-register makes an account" },
-	{ "alreadyReplaced", ERR_PROTOCOL, NULL },
-	{ "alreadyRevoked", ERR_PROTOCOL, NULL },
-	{ "badCSR", ERR_PROTOCOL, NULL },
-	{ "badNonce", ERR_LATER, NULL },
-	{ "badPublicKey", ERR_PROTOCOL, NULL },
-	{ "badRevocationReason", ERR_PROTOCOL, NULL },
-	{ "badSignatureAlgorithm", ERR_PROTOCOL, NULL },
-	{ "caa", ERR_PROTOCOL, "a CAA record forbids this CA" },
-	{ "conflict", ERR_LATER, NULL },
-	{ "connection", ERR_PROTOCOL,
-	    "port 80 (http-01) or 443 (tls-alpn-01) must be reachable at every "
-	    "address the name has" },
-	{ "dns", ERR_PROTOCOL, "the CA could not resolve the name" },
-	{ "externalAccountRequired", ERR_PERMISSION,
-	    "this CA wants autocert_eab_key_id and autocert_eab_mac_key" },
-	{ "incorrectResponse", ERR_PROTOCOL, NULL },
-	{ "invalidContact", ERR_CONFIG, "see autocert_email" },
-	{ "malformed", ERR_PROTOCOL, NULL },
-	{ "orderNotReady", ERR_PROTOCOL, NULL },
-	{ "rateLimited", ERR_LATER, NULL },
-	{ "rejectedIdentifier", ERR_PROTOCOL, NULL },
-	{ "serverInternal", ERR_UNAVAILABLE, NULL },
-	{ "tls", ERR_PROTOCOL, NULL },
-	{ "unauthorized", ERR_PROTOCOL, NULL },
-	{ "unsupportedContact", ERR_CONFIG, "see autocert_email" },
-	{ "unsupportedIdentifier", ERR_PROTOCOL, NULL },
-	{ "userActionRequired", ERR_PERMISSION,
-	    "the terms of service have changed: visit the address given" },
+    {"accountDoesNotExist", ERR_PERMISSION,
+        "autocert-register makes an account"},
+    {"alreadyReplaced", ERR_PROTOCOL, NULL},
+    {"alreadyRevoked", ERR_PROTOCOL, NULL},
+    {"badCSR", ERR_PROTOCOL, NULL},
+    {"badNonce", ERR_LATER, NULL},
+    {"badPublicKey", ERR_PROTOCOL, NULL},
+    {"badRevocationReason", ERR_PROTOCOL, NULL},
+    {"badSignatureAlgorithm", ERR_PROTOCOL, NULL},
+    {"caa", ERR_PROTOCOL, "a CAA record forbids this CA"},
+    {"conflict", ERR_LATER, NULL},
+    {"connection", ERR_PROTOCOL,
+        "port 80 (http-01) or 443 (tls-alpn-01) must be reachable at every "
+        "address the name has"},
+    {"dns", ERR_PROTOCOL, "the CA could not resolve the name"},
+    {"externalAccountRequired", ERR_PERMISSION,
+        "this CA wants autocert_eab_key_id and autocert_eab_mac_key"},
+    {"incorrectResponse", ERR_PROTOCOL, NULL},
+    {"invalidContact", ERR_CONFIG, "see autocert_email"},
+    {"malformed", ERR_PROTOCOL, NULL},
+    {"orderNotReady", ERR_PROTOCOL, NULL},
+    {"rateLimited", ERR_LATER, NULL},
+    {"rejectedIdentifier", ERR_PROTOCOL, NULL},
+    {"serverInternal", ERR_UNAVAILABLE, NULL},
+    {"tls", ERR_PROTOCOL, NULL},
+    {"unauthorized", ERR_PROTOCOL, NULL},
+    {"unsupportedContact", ERR_CONFIG, "see autocert_email"},
+    {"unsupportedIdentifier", ERR_PROTOCOL, NULL},
+    {"userActionRequired", ERR_PERMISSION,
+        "the terms of service have changed: visit the address given"},
 };
 
 static const struct known *
@@ -179,8 +179,8 @@ problem_is(const struct err *err, const char *type)
 bool
 problem_of_validation(const struct err *err)
 {
-	static const char *const types[] = { "connection", "dns",
-		"serverInternal", "unauthorized", "tls", "incorrectResponse" };
+	static const char *const types[] = {"connection", "dns",
+	    "serverInternal", "unauthorized", "tls", "incorrectResponse"};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
 		if (problem_is(err, types[i]))

@@ -137,7 +137,7 @@ renewal_load(const struct json *meta, struct renewal *r)
 {
 	const struct json *data = NULL, *o = NULL;
 
-	*r = (struct renewal) { .known = false };
+	*r = (struct renewal){.known = false};
 	if (meta)
 		(void)json_get_object("metadata", meta, "issuer_data",
 		    JSON_OPTIONAL, &data, NULL);
@@ -209,11 +209,10 @@ void
 renewal_fetch_init(struct renewal_fetch *f, const char *name,
     const char *renewal_info_url, const char *cert_id)
 {
-	static const struct step steps[] = { { "renewal-info", ask_renewal,
-		                                 got_renewal },
-		{ NULL, NULL, NULL } };
+	static const struct step steps[] = {
+	    {"renewal-info", ask_renewal, got_renewal}, {NULL, NULL, NULL}};
 
-	*f = (struct renewal_fetch) { .retry_after = -1 };
+	*f = (struct renewal_fetch){.retry_after = -1};
 	f->url = xasprintf("%s%s%s", renewal_info_url,
 	    renewal_info_url[strlen(renewal_info_url) - 1] == '/' ? "" : "/",
 	    cert_id);

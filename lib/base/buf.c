@@ -248,5 +248,5 @@ strings_release(struct strings *s)
 	for (i = 0; i < s->n; i++)
 		free(s->v[i]);
 	free(s->v);
-	*s = (struct strings) { .v = NULL };
+	*s = (struct strings){.v = NULL};
 }

@@ -40,8 +40,8 @@ is_leap(int year)
 static int
 days_in_month(int year, int month)
 {
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
-		31 };
+	static const int days[] = {
+	    31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
 	return days[month - 1] + (month == 2 && is_leap(year));
 }
@@ -103,12 +103,12 @@ parts_time(const struct parts *p, int offset, time_t *sec)
 
 /* -- reading ------------------------------------------------------------- */
 
-static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-	"Jul", "Aug", "Sep", "Oct", "Nov", "Dec", NULL };
-static const char *const days_short[] = { "Mon", "Tue", "Wed", "Thu", "Fri",
-	"Sat", "Sun", NULL };
-static const char *const days_long[] = { "Monday", "Tuesday", "Wednesday",
-	"Thursday", "Friday", "Saturday", "Sunday", NULL };
+static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", NULL};
+static const char *const days_short[] = {
+    "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", NULL};
+static const char *const days_long[] = {"Monday", "Tuesday", "Wednesday",
+    "Thursday", "Friday", "Saturday", "Sunday", NULL};
 
 /* A field of a form: so many digits with a range, or one of a list of names. */
 static const struct field {
@@ -116,18 +116,18 @@ static const struct field {
 	int width, min, max;
 	size_t at;
 	const char *const *names;
-} fields[] = { { 'Y', 0, 4, 1, YEAR_MAX, offsetof(struct parts, year), NULL },
-	{ 'y', 0, 2, 0, 99, offsetof(struct parts, year), NULL },
-	{ 'm', 0, 2, 1, 12, offsetof(struct parts, month), NULL },
-	{ 'd', 0, 2, 1, 31, offsetof(struct parts, day), NULL },
-	{ 'e', ' ', 2, 1, 31, offsetof(struct parts, day), NULL },
-	{ 'H', 0, 2, 0, 23, offsetof(struct parts, hour), NULL },
-	{ 'M', 0, 2, 0, 59, offsetof(struct parts, minute), NULL },
-	{ 'S', 0, 2, 0, 60, offsetof(struct parts, second), NULL },
-	{ 'b', 0, 0, 0, 0, offsetof(struct parts, month), months },
-	{ 'a', 0, 0, 0, 0, offsetof(struct parts, weekday), days_short },
-	{ 'A', 0, 0, 0, 0, offsetof(struct parts, weekday), days_long },
-	{ 0, 0, 0, 0, 0, 0, NULL } };
+} fields[] = {{'Y', 0, 4, 1, YEAR_MAX, offsetof(struct parts, year), NULL},
+    {'y', 0, 2, 0, 99, offsetof(struct parts, year), NULL},
+    {'m', 0, 2, 1, 12, offsetof(struct parts, month), NULL},
+    {'d', 0, 2, 1, 31, offsetof(struct parts, day), NULL},
+    {'e', ' ', 2, 1, 31, offsetof(struct parts, day), NULL},
+    {'H', 0, 2, 0, 23, offsetof(struct parts, hour), NULL},
+    {'M', 0, 2, 0, 59, offsetof(struct parts, minute), NULL},
+    {'S', 0, 2, 0, 60, offsetof(struct parts, second), NULL},
+    {'b', 0, 0, 0, 0, offsetof(struct parts, month), months},
+    {'a', 0, 0, 0, 0, offsetof(struct parts, weekday), days_short},
+    {'A', 0, 0, 0, 0, offsetof(struct parts, weekday), days_long},
+    {0, 0, 0, 0, 0, 0, NULL}};
 
 static bool
 next_is_digit(const struct text *in)
@@ -222,7 +222,7 @@ take_fraction(struct text *in, long *nsec)
 static bool
 take_offset(struct text *in, int *offset)
 {
-	struct parts p = { .year = 0 };
+	struct parts p = {.year = 0};
 	bool west;
 
 	*offset = 0;
@@ -239,8 +239,8 @@ take_offset(struct text *in, int *offset)
 int
 date_parse(const char *text, size_t len, time_t *sec, long *nsec)
 {
-	struct text in = { text, text + len };
-	struct parts p = { .year = 0 };
+	struct text in = {text, text + len};
+	struct parts p = {.year = 0};
 	long fraction;
 	time_t t;
 	int offset;
@@ -281,15 +281,15 @@ static int
 parse_http(const char *text, size_t len, time_t now, time_t *sec)
 {
 	static const char *const forms[] = {
-		"%a, %d %b %Y %H:%M:%S GMT", /* IMF-fixdate */
-		"%A, %d-%b-%y %H:%M:%S GMT", /* RFC 850 */
-		"%a %b %e %H:%M:%S %Y",      /* asctime() */
+	    "%a, %d %b %Y %H:%M:%S GMT", /* IMF-fixdate */
+	    "%A, %d-%b-%y %H:%M:%S GMT", /* RFC 850 */
+	    "%a %b %e %H:%M:%S %Y",      /* asctime() */
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		struct text in = { text, text + len };
-		struct parts p = { .year = 0 };
+		struct text in = {text, text + len};
+		struct parts p = {.year = 0};
 
 		if (!take_form(&in, forms[i], &p) || in.at != in.end)
 			continue;
@@ -327,7 +327,7 @@ is_blank(char c)
 int64_t
 date_retry_after(const char *text, size_t len, time_t now)
 {
-	struct text in = { text, text };
+	struct text in = {text, text};
 	int64_t n = 0;
 	time_t then;
 

@@ -15,13 +15,10 @@ struct base64 {
 };
 
 static const struct base64 plain = {
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true
-};
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true};
 
 static const struct base64 url = {
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-	false
-};
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false};
 
 /* -- encoding -- */
 
@@ -145,8 +142,8 @@ decode_all(struct decoder *d, const char *text, size_t len)
 static int
 decode(const struct base64 *as, const char *text, size_t len, struct buf *out)
 {
-	struct decoder d = { .as = as,
-		.out = { .max = out->max, .secret = out->secret } };
+	struct decoder d = {
+	    .as = as, .out = {.max = out->max, .secret = out->secret}};
 	int rc = decode_all(&d, text, len);
 
 	if (rc == 0)

@@ -15,11 +15,11 @@
 static const struct utf8 {
 	unsigned char first, last, low, high;
 	size_t len;
-} utf8[] = { { 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 },
-	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-	{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-	{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
-	{ 0xf4, 0xf4, 0x80, 0x8f, 4 } };
+} utf8[] = {{0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2},
+    {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+    {0xf4, 0xf4, 0x80, 0x8f, 4}};
 
 static bool
 continues(unsigned char c)
@@ -109,7 +109,7 @@ fill(
 {
 	if (!err)
 		return -1;
-	*err = (struct err) { .code = code, .sys = sys };
+	*err = (struct err){.code = code, .sys = sys};
 	memcpy(err->text, text, strlen(text) + 1);
 	return -1;
 }
@@ -186,10 +186,9 @@ err_clear(struct err *err)
 /* -- batches -- */
 
 /* From what mends itself to what a person must mend. */
-static const enum err_code severity[] = { ERR_NONE, ERR_EXISTS, ERR_LATER,
-	ERR_UNAVAILABLE, ERR_HOOK, ERR_REVOKED, ERR_ABSENT, ERR_DATA,
-	ERR_PROTOCOL, ERR_PERMISSION, ERR_CONFIG, ERR_USAGE, ERR_IO,
-	ERR_SOFTWARE };
+static const enum err_code severity[] = {ERR_NONE, ERR_EXISTS, ERR_LATER,
+    ERR_UNAVAILABLE, ERR_HOOK, ERR_REVOKED, ERR_ABSENT, ERR_DATA, ERR_PROTOCOL,
+    ERR_PERMISSION, ERR_CONFIG, ERR_USAGE, ERR_IO, ERR_SOFTWARE};
 
 /* A code that the table lacks is a bug of ours: worse than all. */
 static size_t

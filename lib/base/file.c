@@ -170,7 +170,7 @@ file_read(int dirfd, const char *path, size_t max, int flags, struct buf *out,
     struct err *err)
 {
 	int fd = open_to_read(dirfd, path, flags, err);
-	struct buf b = { .max = max, .secret = out->secret };
+	struct buf b = {.max = max, .secret = out->secret};
 	int rc;
 
 	if (fd == -1)
@@ -324,7 +324,7 @@ int
 file_draft(int dirfd, const char *path, const void *data, size_t len,
     const struct file_access *access, struct file_draft *out, struct err *err)
 {
-	struct file_draft t = { .path = path, .name = base_name(path) };
+	struct file_draft t = {.path = path, .name = base_name(path)};
 	int fd;
 
 	if (!*t.name || is_dots(t.name))
@@ -366,8 +366,7 @@ file_write(int dirfd, const char *path, const void *data, size_t len,
     mode_t mode, enum file_write_how how, struct err *err)
 {
 	const struct file_access access = {
-		.mode = mode, .uid = (uid_t)-1, .gid = (gid_t)-1
-	};
+	    .mode = mode, .uid = (uid_t)-1, .gid = (gid_t)-1};
 	struct file_draft draft;
 
 	if (file_draft(dirfd, path, data, len, &access, &draft, err) == -1)

@@ -11,16 +11,15 @@ void
 flow_init(struct flow *f, const char *name, const struct step *steps,
     size_t cleanup, void *self)
 {
-	*f = (struct flow) {
-		.name = name, .steps = steps, .cleanup = cleanup, .self = self
-	};
+	*f = (struct flow){
+	    .name = name, .steps = steps, .cleanup = cleanup, .self = self};
 }
 
 void
 flow_release(struct flow *f)
 {
 	free(f->asks.v);
-	f->asks = (struct asks) { .v = NULL };
+	f->asks = (struct asks){.v = NULL};
 }
 
 struct ask *
@@ -33,7 +32,7 @@ asks_add(struct asks *asks, enum ask_kind kind, const char *what)
 		asks->v = xrealloc(asks->v, asks->cap, sizeof(*asks->v));
 	}
 	ask = &asks->v[asks->n++];
-	*ask = (struct ask) { .kind = kind, .what = what };
+	*ask = (struct ask){.kind = kind, .what = what};
 	return ask;
 }
 

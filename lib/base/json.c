@@ -76,11 +76,11 @@ find(const char *what, const struct json *o, const char *member,
     enum json_need need, json_type type, json_object **out, struct err *err)
 {
 	static const char *const names[] = {
-		[json_type_boolean] = "true or false",
-		[json_type_int] = "an integer",
-		[json_type_object] = "an object",
-		[json_type_array] = "an array",
-		[json_type_string] = "a string",
+	    [json_type_boolean] = "true or false",
+	    [json_type_int] = "an integer",
+	    [json_type_object] = "an object",
+	    [json_type_array] = "an array",
+	    [json_type_string] = "a string",
 	};
 	json_object *found = NULL;
 
@@ -432,7 +432,7 @@ print_value(struct printer *p, json_object *o)
 void
 json_print(const struct json *doc, enum json_style style, struct buf *out)
 {
-	struct printer p = { .style = style, .out = out };
+	struct printer p = {.style = style, .out = out};
 
 	print_value(&p, raw(doc));
 }

@@ -19,15 +19,15 @@ enum { LABEL_MAX = 63, DNS_MAX = 253, SHOWN = 300 };
 static const struct {
 	const char *mark, *why;
 } hints[] = {
-	{ "://", "this is a URL" ALONE },
-	{ "@", "this is an e-mail address or holds a user" ALONE },
-	{ "/", "this holds a path or a prefix length" ALONE },
-	{ "[", "write an IPv6 address without brackets" },
-	{ "]", "write an IPv6 address without brackets" },
-	{ "%", "an address with a zone means nothing to a CA" },
-	{ ",", "a comma in a name; give each name by itself" },
-	{ " ", "a blank in a name; give each name by itself" },
-	{ "_", "a host name holds no underscore, no CA certifies one" },
+    {"://", "this is a URL" ALONE},
+    {"@", "this is an e-mail address or holds a user" ALONE},
+    {"/", "this holds a path or a prefix length" ALONE},
+    {"[", "write an IPv6 address without brackets"},
+    {"]", "write an IPv6 address without brackets"},
+    {"%", "an address with a zone means nothing to a CA"},
+    {",", "a comma in a name; give each name by itself"},
+    {" ", "a blank in a name; give each name by itself"},
+    {"_", "a host name holds no underscore, no CA certifies one"},
 };
 
 static int
@@ -177,7 +177,7 @@ hint(const char *text)
 int
 identifier_parse(const char *text, struct identifier *out, struct err *err)
 {
-	struct identifier id = { .ip_len = 0 };
+	struct identifier id = {.ip_len = 0};
 	const char *why;
 
 	if (!*text)
@@ -263,11 +263,11 @@ identifier_sni(const struct identifier *id, char out[NAME_MAX_LEN + 1])
 static const struct {
 	const char *from, *to;
 } safe[] = {
-	{ " ", "_" },
-	{ "+", "_plus_" },
-	{ "*", "wildcard_" },
-	{ ":", "-" },
-	{ "..", "" },
+    {" ", "_"},
+    {"+", "_plus_"},
+    {"*", "wildcard_"},
+    {":", "-"},
+    {"..", ""},
 };
 
 /* What becomes of the text at *s, and moves *s behind it; one holds a byte. */

@@ -152,7 +152,7 @@ parse(const char *text, struct url *u, size_t *path)
 int
 url_parse(const char *what, const char *text, struct url *out, struct err *err)
 {
-	struct url u = { .path = NULL };
+	struct url u = {.path = NULL};
 	const char *why;
 	size_t path = 0;
 
@@ -185,7 +185,7 @@ acme_fault(const struct url *u)
 int
 url_check_acme(const char *what, const char *text, struct err *err)
 {
-	struct url u = { .path = NULL };
+	struct url u = {.path = NULL};
 	const char *why;
 
 	if (url_parse(what, text, &u, err) == -1) {
@@ -209,20 +209,20 @@ struct net {
 };
 
 static const struct net internal_nets[] = {
-	{ AF_INET, 8, { 127 } }, /* RFC 1122, 3.2.1.3 */
-	{ AF_INET, 8, { 10 } },  /* RFC 1918 */
-	{ AF_INET, 12, { 172, 16 } }, { AF_INET, 16, { 192, 168 } },
-	{ AF_INET, 16, { 169, 254 } },    /* RFC 3927 */
-	{ AF_INET6, 128, { [15] = 1 } },  /* RFC 4291, 2.5.3 */
-	{ AF_INET6, 10, { 0xfe, 0x80 } }, /* RFC 4291, 2.5.6 */
-	{ AF_INET6, 7, { 0xfc } },        /* RFC 4193 */
+    {AF_INET, 8, {127}}, /* RFC 1122, 3.2.1.3 */
+    {AF_INET, 8, {10}},  /* RFC 1918 */
+    {AF_INET, 12, {172, 16}}, {AF_INET, 16, {192, 168}},
+    {AF_INET, 16, {169, 254}},    /* RFC 3927 */
+    {AF_INET6, 128, {[15] = 1}},  /* RFC 4291, 2.5.3 */
+    {AF_INET6, 10, {0xfe, 0x80}}, /* RFC 4291, 2.5.6 */
+    {AF_INET6, 7, {0xfc}},        /* RFC 4193 */
 };
 
 static const char *const internal_names[] = {
-	".localhost",
-	".local",
-	".internal",
-	".home.arpa",
+    ".localhost",
+    ".local",
+    ".internal",
+    ".home.arpa",
 };
 
 static bool
@@ -238,7 +238,7 @@ net_holds(const struct net *net, int family, const unsigned char *ip)
 static bool
 ip_internal(int family, const unsigned char *ip)
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 	size_t i;
 
 	if (family == AF_INET6 && memcmp(ip, mapped, sizeof(mapped)) == 0)

@@ -198,7 +198,7 @@ open_end(struct child *c)
 int
 child_start(char *const argv[], int keep_fd, struct child *out, struct err *err)
 {
-	struct child c = { .pid = -1 };
+	struct child c = {.pid = -1};
 	int rc;
 
 	if (!argv[0])
@@ -232,6 +232,6 @@ child_wait(struct child *child)
 		free(child->watch);
 	}
 	close(child->fd);
-	*child = (struct child) { .pid = -1, .fd = -1 };
+	*child = (struct child){.pid = -1, .fd = -1};
 	return status == -1 ? 255 : status;
 }

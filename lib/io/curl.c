@@ -15,8 +15,8 @@ static const struct {
 	const char *symbol;
 	size_t offset;
 } functions[] = {
-#define X(name) { "curl_" #name, offsetof(struct curl_api, name) },
-	CURL_FUNCTIONS(X)
+#define X(name) {"curl_" #name, offsetof(struct curl_api, name)},
+    CURL_FUNCTIONS(X)
 #undef X
 };
 

@@ -65,14 +65,14 @@ static const struct known {
 	void (*keep)(struct fields *f, enum field field, const char *value);
 	int (*check)(const char *value, struct err *err);
 } known[] = {
-	{ "content-encoding", FIELDS, NULL, check_content_coding },
-	{ "content-type", FIELD_TYPE, keep_type, NULL },
-	{ "date", FIELD_DATE, keep_text, NULL },
-	{ "link", FIELDS, keep_link, NULL },
-	{ "location", FIELD_LOCATION, keep_text, NULL },
-	{ "replay-nonce", FIELD_NONCE, keep_text, NULL },
-	{ "retry-after", FIELD_RETRY, keep_text, NULL },
-	{ "transfer-encoding", FIELDS, NULL, check_transfer_coding },
+    {"content-encoding", FIELDS, NULL, check_content_coding},
+    {"content-type", FIELD_TYPE, keep_type, NULL},
+    {"date", FIELD_DATE, keep_text, NULL},
+    {"link", FIELDS, keep_link, NULL},
+    {"location", FIELD_LOCATION, keep_text, NULL},
+    {"replay-nonce", FIELD_NONCE, keep_text, NULL},
+    {"retry-after", FIELD_RETRY, keep_text, NULL},
+    {"transfer-encoding", FIELDS, NULL, check_transfer_coding},
 };
 
 /* NULL for one that is nothing to us. */
@@ -195,5 +195,5 @@ void
 fields_clear(struct fields *f)
 {
 	forget_texts(f);
-	*f = (struct fields) { .part = PART_NONE };
+	*f = (struct fields){.part = PART_NONE};
 }

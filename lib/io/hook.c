@@ -347,7 +347,7 @@ spawn(const struct hook *hook, int out, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
-	char *path = xstrdup(hook->path), *argv[] = { path, NULL };
+	char *path = xstrdup(hook->path), *argv[] = {path, NULL};
 	char **env = environment(hook->env);
 	int rc = posix_spawn_file_actions_init(&files);
 
@@ -431,7 +431,7 @@ read_some(struct running *r)
 static bool
 has_ended(pid_t pid)
 {
-	siginfo_t info = { .si_pid = 0 };
+	siginfo_t info = {.si_pid = 0};
 
 	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == -1)
 		return errno == ECHILD;
@@ -456,9 +456,9 @@ attend(struct running *r, int64_t deadline, bool all)
 			return;
 		if (!r->ended && r->end == -1 && left > TICK_MS)
 			left = TICK_MS;
-		fds[0] = (struct pollfd) { .fd = r->out, .events = POLLIN };
-		fds[1] = (struct pollfd) { .fd = r->ended ? -1 : r->end,
-			.events = POLLIN };
+		fds[0] = (struct pollfd){.fd = r->out, .events = POLLIN};
+		fds[1] = (struct pollfd){
+		    .fd = r->ended ? -1 : r->end, .events = POLLIN};
 		if (poll(fds, 2, (int)left) > 0 && fds[0].revents)
 			read_some(r);
 	}
@@ -522,7 +522,7 @@ judge(const struct running *r, int timeout_ms, struct err *err)
 int
 hook_run(const struct hook *hook, struct buf *output, struct err *err)
 {
-	struct running r = { .pid = -1, .end = -1, .out = -1 };
+	struct running r = {.pid = -1, .end = -1, .out = -1};
 	int timeout_ms = TIMEOUT_MS, rc;
 	struct err why = ERR_INIT;
 

@@ -265,7 +265,7 @@ deliver(struct http *h)
 static bool
 fd_readable(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	return fd != -1 && poll(&p, 1, 0) == 1;
 }
@@ -273,7 +273,7 @@ fd_readable(int fd)
 static int
 pause_for(struct http *h, int fd, int64_t ms, struct err *err)
 {
-	struct curl_waitfd extra = { .fd = fd, .events = CURL_WAIT_POLLIN };
+	struct curl_waitfd extra = {.fd = fd, .events = CURL_WAIT_POLLIN};
 	const struct curl_api *curl = h->session.curl;
 	CURLMcode rc;
 

@@ -204,14 +204,14 @@ transfer_report(struct transfer *t)
 {
 	const struct fields *f = &t->fields;
 	struct http_response response = {
-		.status = t->status,
-		.content_type = fields_text(f, FIELD_TYPE),
-		.location = fields_text(f, FIELD_LOCATION),
-		.replay_nonce = fields_text(f, FIELD_NONCE),
-		.retry_after = fields_text(f, FIELD_RETRY),
-		.date = fields_text(f, FIELD_DATE),
-		.links = &f->links,
-		.body = t->body,
+	    .status = t->status,
+	    .content_type = fields_text(f, FIELD_TYPE),
+	    .location = fields_text(f, FIELD_LOCATION),
+	    .replay_nonce = fields_text(f, FIELD_NONCE),
+	    .retry_after = fields_text(f, FIELD_RETRY),
+	    .date = fields_text(f, FIELD_DATE),
+	    .links = &f->links,
+	    .body = t->body,
 	};
 
 	if (t->err.code == ERR_NONE)

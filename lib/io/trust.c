@@ -50,9 +50,9 @@ static const char *
 system_file(struct trust *trust, const char *built_in, struct err *err)
 {
 	static const char *const usual[] = {
-		"/etc/ssl/certs/ca-certificates.crt",
-		"/etc/pki/tls/certs/ca-bundle.crt",
-		"/etc/ssl/cert.pem",
+	    "/etc/ssl/certs/ca-certificates.crt",
+	    "/etc/pki/tls/certs/ca-bundle.crt",
+	    "/etc/ssl/cert.pem",
 	};
 	size_t i;
 
@@ -131,9 +131,8 @@ int
 trust_open(
     struct trust *trust, const struct http_config *config, struct err *err)
 {
-	*trust = (struct trust) {
-		.only = config->extra_ca_only, .narrow.fd = -1, .wide.fd = -1
-	};
+	*trust = (struct trust){
+	    .only = config->extra_ca_only, .narrow.fd = -1, .wide.fd = -1};
 	if (trust->only && !config->extra_ca)
 		return err_set(err, ERR_CONFIG,
 		    "no CA is to be trusted: there is no bundle");

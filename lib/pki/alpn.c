@@ -32,7 +32,7 @@ struct alpn_cert {
 static int
 set_acme_identifier(gnutls_x509_crt_t crt, const char *key_authorization)
 {
-	unsigned char der[2 + SHA256_LEN] = { DER_OCTET_STRING, SHA256_LEN };
+	unsigned char der[2 + SHA256_LEN] = {DER_OCTET_STRING, SHA256_LEN};
 
 	hash_sha256(key_authorization, strlen(key_authorization), der + 2);
 	return gnutls_x509_crt_set_extension_by_oid(

@@ -156,7 +156,7 @@ gtls_must_staple(gnutls_x509_crt_t crt)
 static void
 read_issuer(gnutls_x509_crt_t crt, struct cert *cert)
 {
-	gnutls_datum_t dn = { NULL, 0 };
+	gnutls_datum_t dn = {NULL, 0};
 	size_t size = sizeof(cert->issuer), n;
 
 	if (gnutls_x509_crt_get_issuer_dn_by_oid(crt,
@@ -191,7 +191,7 @@ read_aki(gnutls_x509_crt_t crt, struct cert *cert)
 static void
 read_ocsp_url(gnutls_x509_crt_t crt, struct cert *cert)
 {
-	gnutls_datum_t url = { NULL, 0 };
+	gnutls_datum_t url = {NULL, 0};
 	int rc = GNUTLS_E_UNKNOWN_ALGORITHM;
 
 	for (unsigned int i = 0;
@@ -258,7 +258,7 @@ int
 cert_read(const char *what, const void *pem, size_t len, struct cert *out,
     struct err *err)
 {
-	struct cert cert = { .names = NULL };
+	struct cert cert = {.names = NULL};
 	gnutls_x509_crt_t crt;
 	int rc = gnutls_x509_crt_init(&crt);
 
@@ -285,7 +285,7 @@ void
 cert_release(struct cert *cert)
 {
 	free(cert->names);
-	*cert = (struct cert) { .names = NULL };
+	*cert = (struct cert){.names = NULL};
 }
 
 /* -- questions -- */

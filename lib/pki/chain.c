@@ -178,7 +178,7 @@ chain_release(struct chain *chain)
 static int
 chain_split(struct chain *chain, const void *text, size_t len, struct err *err)
 {
-	struct pem pem = { .start = text, .p = text, .strict = true };
+	struct pem pem = {.start = text, .p = text, .strict = true};
 	int rc;
 
 	pem.end = pem.p + len;
@@ -254,7 +254,7 @@ same_dn(const gnutls_datum_t *a, const gnutls_datum_t *b)
 static bool
 is_issued_by(gnutls_x509_crt_t below, gnutls_x509_crt_t above)
 {
-	gnutls_datum_t issuer = { NULL, 0 }, subject = { NULL, 0 };
+	gnutls_datum_t issuer = {NULL, 0}, subject = {NULL, 0};
 	bool same;
 
 	same = gnutls_x509_crt_get_raw_issuer_dn(below, &issuer) == 0 &&
@@ -319,11 +319,11 @@ static const struct {
 	gnutls_pk_algorithm_t pk;
 	unsigned int min, max; /* bits */
 } strengths[] = {
-	{ GNUTLS_PK_RSA, 2048, 8 * SIG_MAX },
-	{ GNUTLS_PK_RSA_PSS, 2048, 8 * SIG_MAX },
-	{ GNUTLS_PK_ECDSA, 256, 528 },
-	{ GNUTLS_PK_EDDSA_ED25519, 256, 256 },
-	{ GNUTLS_PK_EDDSA_ED448, 448, 456 },
+    {GNUTLS_PK_RSA, 2048, 8 * SIG_MAX},
+    {GNUTLS_PK_RSA_PSS, 2048, 8 * SIG_MAX},
+    {GNUTLS_PK_ECDSA, 256, 528},
+    {GNUTLS_PK_EDDSA_ED25519, 256, 256},
+    {GNUTLS_PK_EDDSA_ED448, 448, 456},
 };
 
 static bool
@@ -339,7 +339,7 @@ is_strong(int pk, unsigned int bits)
 static int
 check_exponent(gnutls_pubkey_t pub, size_t number, struct err *err)
 {
-	gnutls_datum_t n = { NULL, 0 }, e = { NULL, 0 };
+	gnutls_datum_t n = {NULL, 0}, e = {NULL, 0};
 	unsigned int bytes;
 
 	if (gnutls_pubkey_export_rsa_raw2(
@@ -634,7 +634,7 @@ show_dn(int rc, gnutls_datum_t *dn, char out[DN_SHOWN])
 static int
 wrong_issuer(const struct chain *chain, size_t i, struct err *err)
 {
-	gnutls_datum_t dn = { NULL, 0 };
+	gnutls_datum_t dn = {NULL, 0};
 	char issuer[DN_SHOWN], subject[DN_SHOWN];
 	int rc = gnutls_x509_crt_get_issuer_dn3(chain->crt[i], &dn, 0);
 
@@ -676,7 +676,7 @@ int
 cert_chain_check(
     const void *pem, size_t len, const struct cert_want *want, struct err *err)
 {
-	struct chain chain = { .n = 0 };
+	struct chain chain = {.n = 0};
 	int rc = chain_read(&chain, pem, len, err);
 
 	if (rc == 0)
@@ -703,7 +703,7 @@ check_trusted(const struct buf *der, size_t number, struct err *err)
 static int
 trust_read(const void *text, size_t len, size_t *n, struct err *err)
 {
-	struct pem pem = { .start = text, .p = text };
+	struct pem pem = {.start = text, .p = text};
 	struct buf der = BUF_INIT;
 	int rc = 1;
 

@@ -84,7 +84,7 @@ int
 csr_make(const struct key *key, const struct identifier *names, size_t n,
     bool must_staple, struct buf *out, struct err *err)
 {
-	gnutls_datum_t der = { NULL, 0 };
+	gnutls_datum_t der = {NULL, 0};
 	gnutls_x509_crq_t crq = NULL;
 	int rc;
 

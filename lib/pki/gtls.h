@@ -30,14 +30,14 @@ gtls_fail(struct err *err, enum err_code code, const char *what, int rc)
 static inline gnutls_datum_t
 gtls_datum(const void *data, size_t len)
 {
-	return (gnutls_datum_t) { (void *)data, (unsigned int)len };
+	return (gnutls_datum_t){(void *)data, (unsigned int)len};
 }
 
 static inline void
 gtls_free(gnutls_datum_t *d)
 {
 	gnutls_free(d->data);
-	*d = (gnutls_datum_t) { NULL, 0 };
+	*d = (gnutls_datum_t){NULL, 0};
 }
 
 /* For what held a secret: gnutls_free() does not wipe. */

@@ -44,7 +44,7 @@ static int
 convert(
     const char *name, const char *shown, gnutls_datum_t *out, struct err *err)
 {
-	gnutls_datum_t back = { NULL, 0 };
+	gnutls_datum_t back = {NULL, 0};
 	const char *meant;
 	int rc = gnutls_idna_map(name, (unsigned int)strlen(name), out, 0);
 
@@ -68,7 +68,7 @@ int
 idna_identifier(const char *text, struct identifier *out, struct err *err)
 {
 	const char *star = strncmp(text, "*.", 2) == 0 ? "*." : "";
-	gnutls_datum_t ascii = { NULL, 0 };
+	gnutls_datum_t ascii = {NULL, 0};
 	char *name, *whole;
 	int rc;
 

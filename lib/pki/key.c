@@ -31,22 +31,22 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{ "p256", "P-256", "ES256", 32, KEY_P256, GNUTLS_PK_ECDSA,
-	    GNUTLS_SIGN_ECDSA_SHA256, 0,
-	    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1) },
-	{ "p384", "P-384", "ES384", 48, KEY_P384, GNUTLS_PK_ECDSA,
-	    GNUTLS_SIGN_ECDSA_SHA384, 0,
-	    GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1) },
-	{ "other", "P-521", "ES512", WIDTH_MAX, KEY_OTHER, GNUTLS_PK_ECDSA,
-	    GNUTLS_SIGN_ECDSA_SHA512, 0, 0 },
-	{ "rsa2048", NULL, "RS256", 0, KEY_RSA2048, GNUTLS_PK_RSA,
-	    GNUTLS_SIGN_RSA_SHA256, 2048, 2048 },
-	{ "rsa3072", NULL, "RS256", 0, KEY_RSA3072, GNUTLS_PK_RSA,
-	    GNUTLS_SIGN_RSA_SHA256, 3072, 3072 },
-	{ "rsa4096", NULL, "RS256", 0, KEY_RSA4096, GNUTLS_PK_RSA,
-	    GNUTLS_SIGN_RSA_SHA256, 4096, 4096 },
-	{ "other", NULL, "RS256", 0, KEY_OTHER, GNUTLS_PK_RSA,
-	    GNUTLS_SIGN_RSA_SHA256, 0, 0 },
+    {"p256", "P-256", "ES256", 32, KEY_P256, GNUTLS_PK_ECDSA,
+        GNUTLS_SIGN_ECDSA_SHA256, 0,
+        GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1)},
+    {"p384", "P-384", "ES384", 48, KEY_P384, GNUTLS_PK_ECDSA,
+        GNUTLS_SIGN_ECDSA_SHA384, 0,
+        GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1)},
+    {"other", "P-521", "ES512", WIDTH_MAX, KEY_OTHER, GNUTLS_PK_ECDSA,
+        GNUTLS_SIGN_ECDSA_SHA512, 0, 0},
+    {"rsa2048", NULL, "RS256", 0, KEY_RSA2048, GNUTLS_PK_RSA,
+        GNUTLS_SIGN_RSA_SHA256, 2048, 2048},
+    {"rsa3072", NULL, "RS256", 0, KEY_RSA3072, GNUTLS_PK_RSA,
+        GNUTLS_SIGN_RSA_SHA256, 3072, 3072},
+    {"rsa4096", NULL, "RS256", 0, KEY_RSA4096, GNUTLS_PK_RSA,
+        GNUTLS_SIGN_RSA_SHA256, 4096, 4096},
+    {"other", NULL, "RS256", 0, KEY_OTHER, GNUTLS_PK_RSA,
+        GNUTLS_SIGN_RSA_SHA256, 0, 0},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
@@ -241,7 +241,7 @@ key_load(const char *what, const void *pem, size_t len, struct err *err)
 int
 key_save(const struct key *key, struct buf *out, struct err *err)
 {
-	gnutls_datum_t pem = { NULL, 0 };
+	gnutls_datum_t pem = {NULL, 0};
 	int rc = gnutls_x509_privkey_export2_pkcs8(
 	    key->x509, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem);
 
@@ -311,7 +311,7 @@ static int
 jwk_ec(const struct key *key, gnutls_pubkey_t pub, struct buf *out,
     struct err *err)
 {
-	gnutls_datum_t x = { NULL, 0 }, y = { NULL, 0 };
+	gnutls_datum_t x = {NULL, 0}, y = {NULL, 0};
 	unsigned char xy[2 * WIDTH_MAX];
 	size_t width = key->kind->width;
 	gnutls_ecc_curve_t curve;
@@ -337,7 +337,7 @@ jwk_ec(const struct key *key, gnutls_pubkey_t pub, struct buf *out,
 static int
 jwk_rsa(gnutls_pubkey_t pub, struct buf *out, struct err *err)
 {
-	gnutls_datum_t n = { NULL, 0 }, e = { NULL, 0 };
+	gnutls_datum_t n = {NULL, 0}, e = {NULL, 0};
 	int rc = gnutls_pubkey_export_rsa_raw2(
 	    pub, &n, &e, GNUTLS_EXPORT_FLAG_NO_LZ);
 
@@ -402,7 +402,7 @@ static int
 put_rs(const struct key *key, const gnutls_datum_t *sig, struct buf *out,
     struct err *err)
 {
-	gnutls_datum_t r = { NULL, 0 }, s = { NULL, 0 };
+	gnutls_datum_t r = {NULL, 0}, s = {NULL, 0};
 	unsigned char rs[2 * WIDTH_MAX];
 	int rc = gnutls_decode_rs_value(sig, &r, &s);
 
@@ -420,7 +420,7 @@ int
 key_sign_jws(const struct key *key, const void *data, size_t len,
     struct buf *out, struct err *err)
 {
-	gnutls_datum_t in = gtls_datum(data, len), sig = { NULL, 0 };
+	gnutls_datum_t in = gtls_datum(data, len), sig = {NULL, 0};
 	int rc;
 
 	if (len > BUF_MAX)

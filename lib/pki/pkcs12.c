@@ -110,7 +110,7 @@ static int
 contents_init(struct contents *c, const void *chain, size_t len,
     const struct key *key, const char *name, struct err *err)
 {
-	*c = (struct contents) { .key = key_handle(key), .name = name };
+	*c = (struct contents){.key = key_handle(key), .name = name};
 	if (read_certs(chain, len, c, err) == 0 && read_ids(c, err) == 0)
 		return 0;
 	contents_release(c);
@@ -146,7 +146,7 @@ fill_certs(gnutls_pkcs12_bag_t bag, struct contents *c, const char *password)
 static int
 fill_key(gnutls_pkcs12_bag_t bag, struct contents *c, const char *password)
 {
-	gnutls_datum_t der = { NULL, 0 };
+	gnutls_datum_t der = {NULL, 0};
 	int rc = gnutls_x509_privkey_export2_pkcs8(c->key, GNUTLS_X509_FMT_DER,
 	    password, GNUTLS_PKCS_PBES2_AES_256, &der);
 
@@ -198,7 +198,7 @@ int
 pkcs12_make(const void *chain, size_t len, const struct key *key,
     const char *name, const char *password, struct buf *out, struct err *err)
 {
-	gnutls_datum_t der = { NULL, 0 };
+	gnutls_datum_t der = {NULL, 0};
 	struct contents c;
 	int rc;
 
@@ -220,7 +220,7 @@ pkcs12_make(const void *chain, size_t len, const struct key *key,
 static bool
 has_label(gnutls_pkcs12_bag_t bag, const struct contents *c)
 {
-	gnutls_datum_t id = { NULL, 0 };
+	gnutls_datum_t id = {NULL, 0};
 	char *name = NULL;
 
 	return gnutls_pkcs12_bag_get_friendly_name(bag, 0, &name) == 0 &&

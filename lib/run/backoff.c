@@ -19,7 +19,7 @@ enum { LIMIT_LONGEST = 8 * DAY };
 static time_t
 step(unsigned failures)
 {
-	static const time_t steps[] = { MINUTE, TEN, HUNDRED, DAY };
+	static const time_t steps[] = {MINUTE, TEN, HUNDRED, DAY};
 	size_t n = sizeof(steps) / sizeof(*steps);
 
 	if (failures == 0)

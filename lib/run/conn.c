@@ -209,7 +209,7 @@ union address {
 	struct sockaddr_in6 in6;
 };
 
-static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 /* Kept from the start: a client that has closed has no address any more. */
 static void
@@ -262,9 +262,9 @@ conn_new(struct crowd *crowd, int fd, enum conn_kind kind,
     void (*ready)(struct watch *w), void *owner)
 {
 	struct conn *c = xcalloc(1, sizeof(*c));
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &c->watch };
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &c->watch};
 
-	c->watch = (struct watch) { ready, owner, fd };
+	c->watch = (struct watch){ready, owner, fd};
 	c->events = EPOLLIN;
 	c->crowd = crowd;
 	c->born_ms = date_mono_ms();
@@ -289,7 +289,7 @@ bool
 crowd_accept(struct crowd *crowd, int fd, enum conn_kind kind,
     void (*ready)(struct watch *w), void *owner)
 {
-	union address from = { .any = { .sa_family = AF_UNSPEC } };
+	union address from = {.any = {.sa_family = AF_UNSPEC}};
 	int got = accept_one(fd, &from);
 
 	if (got == -1 && is_out_of_room(errno)) {
@@ -313,7 +313,7 @@ crowd_accept(struct crowd *crowd, int fd, enum conn_kind kind,
 void
 conn_wait(struct conn *c, uint32_t events, void (*ready)(struct watch *w))
 {
-	struct epoll_event ev = { .events = events, .data.ptr = &c->watch };
+	struct epoll_event ev = {.events = events, .data.ptr = &c->watch};
 
 	c->watch.ready = ready;
 	if (events == c->events)
@@ -378,7 +378,7 @@ int
 crowd_open(struct crowd *crowd, size_t max, const int life_ms[CONN_KINDS],
     struct err *err)
 {
-	*crowd = (struct crowd) { .max = max };
+	*crowd = (struct crowd){.max = max};
 	for (int kind = 0; kind < CONN_KINDS; kind++) {
 		crowd->life_ms[kind] = life_ms[kind];
 		link_init(&crowd->age[kind]);
@@ -398,7 +398,7 @@ crowd_open(struct crowd *crowd, size_t max, const int life_ms[CONN_KINDS],
 int
 crowd_watch(struct crowd *crowd, struct watch *w, struct err *err)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = w };
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = w};
 
 	if (epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, w->fd, &ev) == -1)
 		return err_sys(
@@ -420,7 +420,7 @@ room(rlim_t limit)
 void
 crowd_raise_limit(struct crowd *crowd)
 {
-	struct rlimit limit = { .rlim_cur = 1024, .rlim_max = 1024 };
+	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
 	rlim_t was;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&

@@ -36,7 +36,7 @@ serial_of(const struct certificate *c, char out[STATE_SERIAL])
 static bool
 has_hook(const struct deploy *d, const struct state *state)
 {
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	bool some;
 
 	if (state->deploy_hook && *state->deploy_hook)
@@ -185,9 +185,9 @@ log_output(const char *name, const char *path, struct buf *output)
 static void
 run_hook(struct round *r, const char *path)
 {
-	struct hook hook = { .path = path,
-		.env = (const char *const *)r->vars.v,
-		.timeout_ms = r->deploy->timeout_ms };
+	struct hook hook = {.path = path,
+	    .env = (const char *const *)r->vars.v,
+	    .timeout_ms = r->deploy->timeout_ms};
 	struct buf output = BUF_INIT;
 	struct err err = ERR_INIT;
 	int rc;
@@ -205,7 +205,7 @@ run_hook(struct round *r, const char *path)
 static void
 run_folder(struct round *r, const char *dir)
 {
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct err err = ERR_INIT;
 	char *path;
 	size_t i;
@@ -226,7 +226,7 @@ int
 deploy_run(const struct deploy *d, const struct certificate *c,
     const char *hook, struct state *state, struct err *err)
 {
-	struct round r = { .deploy = d, .name = c->name };
+	struct round r = {.deploy = d, .name = c->name};
 
 	if (describe(d->store, c, &r.vars, &r.first) == -1) {
 		r.failed = true;

@@ -152,16 +152,16 @@ end(void *self, const struct err *err)
 int
 enroll(struct run *run, struct store *store, struct enroll *e, struct err *err)
 {
-	struct enrolment n = { .run = run,
-		.store = store,
-		.e = e,
-		.err = err,
-		.give_up_ms = date_mono_ms() + e->lock_wait_ms };
-	const struct run_job job = { .begin = begin,
-		.local = local,
-		.tick = tick,
-		.end = end,
-		.self = &n };
+	struct enrolment n = {.run = run,
+	    .store = store,
+	    .e = e,
+	    .err = err,
+	    .give_up_ms = date_mono_ms() + e->lock_wait_ms};
+	const struct run_job job = {.begin = begin,
+	    .local = local,
+	    .tick = tick,
+	    .end = end,
+	    .self = &n};
 
 	e->url = NULL;
 	run_add(run, &job);

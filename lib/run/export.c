@@ -36,19 +36,19 @@ static const struct form {
 	const char *name;
 	unsigned int parts;
 	bool pkcs12;
-} forms[EXPORT_FORMS] = { [EXPORT_CERT] = { "cert", LEAF, false },
-	[EXPORT_CHAIN] = { "chain", ISSUERS, false },
-	[EXPORT_FULLCHAIN] = { "fullchain", LEAF | ISSUERS, false },
-	[EXPORT_KEY] = { "key", KEY, false },
-	[EXPORT_COMBINED] = { "combined", LEAF | ISSUERS | KEY, false },
-	[EXPORT_PKCS12] = { "pkcs12", LEAF | ISSUERS | KEY, true } };
+} forms[EXPORT_FORMS] = {[EXPORT_CERT] = {"cert", LEAF, false},
+    [EXPORT_CHAIN] = {"chain", ISSUERS, false},
+    [EXPORT_FULLCHAIN] = {"fullchain", LEAF | ISSUERS, false},
+    [EXPORT_KEY] = {"key", KEY, false},
+    [EXPORT_COMBINED] = {"combined", LEAF | ISSUERS | KEY, false},
+    [EXPORT_PKCS12] = {"pkcs12", LEAF | ISSUERS | KEY, true}};
 
 /* What a certificate's folder below export.to holds. */
 static const struct {
 	enum export_form form;
 	const char *name;
-} to_files[] = { { EXPORT_CERT, "cert.pem" }, { EXPORT_CHAIN, "chain.pem" },
-	{ EXPORT_FULLCHAIN, "fullchain.pem" }, { EXPORT_KEY, "privkey.pem" } };
+} to_files[] = {{EXPORT_CERT, "cert.pem"}, {EXPORT_CHAIN, "chain.pem"},
+    {EXPORT_FULLCHAIN, "fullchain.pem"}, {EXPORT_KEY, "privkey.pem"}};
 
 enum { TO_FILES = sizeof(to_files) / sizeof(to_files[0]) };
 
@@ -217,7 +217,7 @@ material_release(struct material *m)
 	buf_release(&m->leaf);
 	buf_release(&m->issuers);
 	buf_release(&m->key_pem);
-	*m = (struct material) { .key = NULL };
+	*m = (struct material){.key = NULL};
 }
 
 /* The key as it is now, and whether it is this certificate's. */
@@ -299,7 +299,7 @@ static int
 load(const struct export *e, const char *name, struct material *m,
     struct err *err)
 {
-	*m = (struct material) { .key = NULL };
+	*m = (struct material){.key = NULL};
 	if (load_pair(e, name, m, err) == 0 &&
 	    key_save(m->key, &m->key_pem, err) == 0) {
 		split(m);
@@ -673,10 +673,9 @@ run_program(const struct export *e, struct err *err)
 {
 	char *names = join("AUTOCERT_EXPORTED", &e->names, " ");
 	char *paths = join("AUTOCERT_FILES", &e->paths, "\n");
-	const char *const env[] = { names, paths, NULL };
+	const char *const env[] = {names, paths, NULL};
 	const struct hook hook = {
-		.path = e->on_change, .env = env, .timeout_ms = e->timeout_ms
-	};
+	    .path = e->on_change, .env = env, .timeout_ms = e->timeout_ms};
 	struct buf output = BUF_INIT;
 	int rc;
 

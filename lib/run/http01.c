@@ -73,7 +73,7 @@ http01_scan(const char *data, size_t len, size_t seen, size_t *head)
 		before = data[i];
 		if (data[i] != '\n')
 			continue;
-		if (first && !has_version((struct text) { data, i - 1 }))
+		if (first && !has_version((struct text){data, i - 1}))
 			return HTTP01_BAD;
 		first = false;
 		if (data[i - 2] == '\n') {
@@ -95,7 +95,7 @@ cut(struct text *rest, const char *separator, struct text *part)
 
 	if (!end)
 		return false;
-	*part = (struct text) { rest->p, (size_t)(end - rest->p) };
+	*part = (struct text){rest->p, (size_t)(end - rest->p)};
 	rest->p = end + n;
 	rest->n -= part->n + n;
 	return true;
@@ -246,9 +246,9 @@ static const struct {
 	const char *name;
 	int (*take)(struct text value, struct http01_request *out);
 } fields[] = {
-	{ "host", take_host },
-	{ "content-length", take_content_length },
-	{ "transfer-encoding", take_transfer_encoding },
+    {"host", take_host},
+    {"content-length", take_content_length},
+    {"transfer-encoding", take_transfer_encoding},
 };
 
 static bool
@@ -277,8 +277,8 @@ parse_field(struct text line, struct http01_request *out)
 int
 http01_parse(const char *head, size_t len, struct http01_request *out)
 {
-	struct http01_request request = { .method = HTTP01_OTHER };
-	struct text rest = { head, len }, first, line;
+	struct http01_request request = {.method = HTTP01_OTHER};
+	struct text rest = {head, len}, first, line;
 
 	if (!cut(&rest, "\r\n", &first) ||
 	    parse_request_line(first, &request) == -1)

@@ -223,17 +223,17 @@ open_order(struct issue *is, struct err *err)
 
 	order_free(is->order);
 	is->order = NULL;
-	*o = (struct order_spec) { .name = is->name,
-		.directory = run_directory(is->env->run, err),
-		.names = is->spec.names,
-		.n_names = is->spec.n_names,
-		.thumbprint = buf_str(&is->thumbprint),
-		.challenges = is->spec.challenges,
-		.n_challenges = is->spec.n_challenges,
-		.resume_url = is->journalled ? is->journal.order_url : NULL,
-		.resume_key = is->journalled && is->journal.key,
-		.must_staple = is->spec.must_staple,
-		.replaces = is->replaces };
+	*o = (struct order_spec){.name = is->name,
+	    .directory = run_directory(is->env->run, err),
+	    .names = is->spec.names,
+	    .n_names = is->spec.n_names,
+	    .thumbprint = buf_str(&is->thumbprint),
+	    .challenges = is->spec.challenges,
+	    .n_challenges = is->spec.n_challenges,
+	    .resume_url = is->journalled ? is->journal.order_url : NULL,
+	    .resume_key = is->journalled && is->journal.key,
+	    .must_staple = is->spec.must_staple,
+	    .replaces = is->replaces};
 	if (!o->directory || !(is->order = order_new(o, err)))
 		return -1;
 	is->orders++;
@@ -331,8 +331,8 @@ do_key(struct issue *is, const struct ask *ask, struct answer *answer,
 static int
 do_challenge(struct issue *is, const struct ask *ask, struct err *err)
 {
-	const struct solver_env env = { .store = is->env->store,
-		.issuer = is->env->issuer };
+	const struct solver_env env = {
+	    .store = is->env->store, .issuer = is->env->issuer};
 	struct order_challenge c;
 	const struct solver *solver;
 
@@ -363,11 +363,11 @@ do_install(struct issue *is, const struct ask *ask, struct answer *answer,
 	const struct buf *chain = order_chain(is->order);
 	struct buf pem = BUF_SECRET;
 	unsigned char id[32];
-	struct cert_want want = { .key_id = id,
-		.names = is->spec.names,
-		.n_names = is->spec.n_names,
-		.must_staple = is->spec.must_staple,
-		.now = time(NULL) };
+	struct cert_want want = {.key_id = id,
+	    .names = is->spec.names,
+	    .n_names = is->spec.n_names,
+	    .must_staple = is->spec.must_staple,
+	    .now = time(NULL)};
 	int rc = -1;
 
 	(void)ask, (void)answer;
@@ -379,7 +379,7 @@ do_install(struct issue *is, const struct ask *ask, struct answer *answer,
 	    lease_check(is->lease, err) == -1)
 		goto out;
 	rc = certificate_commit(is->env->store,
-	    &(struct certificate_new) { .issuer = is->env->issuer,
+	    &(struct certificate_new){.issuer = is->env->issuer,
 	        .name = is->name,
 	        .chain = chain->data,
 	        .chain_len = chain->len,
@@ -389,7 +389,7 @@ do_install(struct issue *is, const struct ask *ask, struct answer *answer,
 	        .n_names = is->spec.n_names,
 	        .url = order_certificate_url(is->order),
 	        .ca = is->env->ca,
-	        .account = is->env->account_url },
+	        .account = is->env->account_url},
 	    err);
 	if (rc == 0)
 		is->outcome = ISSUE_INSTALLED;
@@ -402,11 +402,11 @@ static int
 local(void *self, const struct ask *ask, struct answer *answer, struct err *err)
 {
 	static int (*const act[])(struct issue *, const struct ask *,
-	    struct answer *, struct err *) = { [LOCAL_JOURNAL] = do_journal,
-		[LOCAL_KEY] = do_key,
-		[LOCAL_PRESENT] = do_present,
-		[LOCAL_CLEANUP] = do_present,
-		[LOCAL_INSTALL] = do_install };
+	    struct answer *, struct err *) = {[LOCAL_JOURNAL] = do_journal,
+	    [LOCAL_KEY] = do_key,
+	    [LOCAL_PRESENT] = do_present,
+	    [LOCAL_CLEANUP] = do_present,
+	    [LOCAL_INSTALL] = do_install};
 
 	if (ask->local >= sizeof(act) / sizeof(*act) || !act[ask->local])
 		return err_bug(err, "an order asked for %s", ask->what);
@@ -453,8 +453,8 @@ may_resume(const struct err *err)
 static void
 withdraw_left(struct issue *is)
 {
-	const struct solver_env env = { .store = is->env->store,
-		.issuer = is->env->issuer };
+	const struct solver_env env = {
+	    .store = is->env->store, .issuer = is->env->issuer};
 	struct err err = ERR_INIT;
 
 	for (size_t i = 0; i < is->spec.n_names; i++)
@@ -573,7 +573,7 @@ bool
 issue_unfinished(
     struct store *store, const char *issuer, const struct issue_spec *spec)
 {
-	struct journal journal = { .names = NULL };
+	struct journal journal = {.names = NULL};
 	struct err err = ERR_INIT;
 	bool found = false;
 
@@ -605,11 +605,11 @@ issue_add(const struct issue_env *env, const struct issue_spec *spec,
 	is->report = report;
 	is->arg = arg;
 	run_add(env->run,
-	    &(struct run_job) { .begin = begin,
+	    &(struct run_job){.begin = begin,
 	        .local = local,
 	        .tick = tick,
 	        .end = end,
 	        .seen = seen,
-	        .self = is });
+	        .self = is});
 	return 0;
 }

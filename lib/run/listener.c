@@ -95,7 +95,7 @@ parse(const char *text, struct where *w, struct err *err)
 {
 	const char *colon = strrchr(text, ':');
 
-	*w = (struct where) { .n = 0 };
+	*w = (struct where){.n = 0};
 	if (!colon || parse_port(colon + 1, &w->port) == -1 ||
 	    parse_address(text, (size_t)(colon - text), w) == -1)
 		return err_set(err, ERR_USAGE,
@@ -151,7 +151,7 @@ try_listen(const union address *a)
 static void
 learn_port(struct where *w, struct listener *l)
 {
-	union address a = { .any = { .sa_family = AF_UNSPEC } };
+	union address a = {.any = {.sa_family = AF_UNSPEC}};
 	socklen_t len = sizeof(a);
 
 	if (getsockname(l->fd[l->n - 1], &a.any, &len) == -1)
@@ -202,15 +202,15 @@ static const struct {
 	enum err_code code;
 	const char *advice;
 } known[] = {
-	{ EACCES, ERR_PERMISSION,
-	    "; a port below "
-	    "net.ipv4.ip_unprivileged_port_start takes root or "
-	    "CAP_NET_BIND_SERVICE" },
-	{ EADDRINUSE, ERR_UNAVAILABLE,
-	    "; \"ss -ltnp\" tells which program "
-	    "has the port: stop it, let it forward probes to another port, or "
-	    "let it answer them itself as Pomerium and Caddy do" },
-	{ EADDRNOTAVAIL, ERR_UNAVAILABLE, "; it is not this machine's" },
+    {EACCES, ERR_PERMISSION,
+        "; a port below "
+        "net.ipv4.ip_unprivileged_port_start takes root or "
+        "CAP_NET_BIND_SERVICE"},
+    {EADDRINUSE, ERR_UNAVAILABLE,
+        "; \"ss -ltnp\" tells which program "
+        "has the port: stop it, let it forward probes to another port, or "
+        "let it answer them itself as Pomerium and Caddy do"},
+    {EADDRNOTAVAIL, ERR_UNAVAILABLE, "; it is not this machine's"},
 };
 
 static int
@@ -231,7 +231,7 @@ explain(const char *text, int e, struct err *err)
 int
 listener_open(const char *text, struct listener *out, struct err *err)
 {
-	struct listener l = { .n = 0 };
+	struct listener l = {.n = 0};
 	struct where w;
 	int tries = 1;
 

@@ -53,8 +53,8 @@ manual_add(struct manual *m, const char *where, const void *chain,
 		return -1;
 	}
 	m->v = xrealloc(m->v, m->n + 1, sizeof(*m->v));
-	m->v[m->n++] = (struct manual_cert) { .where = xstrdup(where),
-		.cert = cert };
+	m->v[m->n++] = (struct manual_cert){
+	    .where = xstrdup(where), .cert = cert};
 	return 0;
 }
 
@@ -82,7 +82,7 @@ manual_add_files(struct manual *m, const char *cert_path, const char *key_path,
 static char *
 key_beside(const char *dir, const char *file)
 {
-	static const char *const endings[] = { ".crt", ".pem", ".cer" };
+	static const char *const endings[] = {".crt", ".pem", ".cer"};
 	size_t n = strlen(file);
 
 	if (strcmp(file, "fullchain.pem") == 0)
@@ -119,7 +119,7 @@ static int
 add_dir(struct manual *m, const char *path, int depth, struct err *err)
 {
 	const struct dirent *entry;
-	struct strings names = { .v = NULL };
+	struct strings names = {.v = NULL};
 	DIR *dir = opendir(path);
 
 	if (!dir)
@@ -206,5 +206,5 @@ manual_release(struct manual *m)
 		cert_release(&m->v[i].cert);
 	}
 	free(m->v);
-	*m = (struct manual) { .v = NULL };
+	*m = (struct manual){.v = NULL};
 }

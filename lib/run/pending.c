@@ -55,7 +55,7 @@ add_issuer(struct strings *issuers, char *name)
 static bool
 list_issuers(struct pending *p, int64_t older_than_ms)
 {
-	struct strings names = { .v = NULL };
+	struct strings names = {.v = NULL};
 	struct err err = ERR_INIT;
 	int64_t now = date_mono_ms();
 
@@ -63,7 +63,7 @@ list_issuers(struct pending *p, int64_t older_than_ms)
 		return false;
 	p->listed_ms = now;
 	strings_release(&p->issuers);
-	p->issuers = (struct strings) { .v = NULL };
+	p->issuers = (struct strings){.v = NULL};
 	if (store_list(p->store, "acme", &names, &err) == 0)
 		p->failing = false;
 	else if (!p->failing) {

@@ -297,13 +297,12 @@ renew_ask(const struct renew_env *env, struct run *run,
 
 		if (!wants[i].ask)
 			continue;
-		*q = (struct question) {
-			.env = env, .want = &wants[i], .url = d->renewal_info
-		};
+		*q = (struct question){
+		    .env = env, .want = &wants[i], .url = d->renewal_info};
 		run_add(run,
-		    &(struct run_job) { .begin = begin_question,
+		    &(struct run_job){.begin = begin_question,
 		        .end = end_question,
-		        .self = q });
+		        .self = q});
 		asked++;
 	}
 	rc = run_all(run, err);
@@ -387,10 +386,10 @@ renew_order(const struct renew_env *env, const struct issue_env *issue,
 			continue;
 		spec.force = env->force;
 		spec.renew = true;
-		orders[i] = (struct ordering) { .env = env,
-			.want = &wants[i],
-			.report = report,
-			.arg = arg };
+		orders[i] = (struct ordering){.env = env,
+		    .want = &wants[i],
+		    .report = report,
+		    .arg = arg};
 		rc = issue_add(issue, &spec, report_order, &orders[i], err);
 	}
 	if (run_all(issue->run, rc == 0 ? err : NULL) == -1)

@@ -42,7 +42,7 @@ struct responder {
 	int hits;
 };
 
-static const char *const challenges[CONN_KINDS] = { "http-01", "tls-alpn-01" };
+static const char *const challenges[CONN_KINDS] = {"http-01", "tls-alpn-01"};
 
 /* -- telling ------------------------------------------------------------- */
 
@@ -247,10 +247,10 @@ open_port(
 		return -1;
 	r->n_ports[kind]++;
 	for (size_t i = 0; i < p->listener.n; i++) {
-		p->watch[i] = (struct watch) { kind == CONN_HTTP ?
-			    ready_http_listener :
-			    ready_tls_listener,
-			r, p->listener.fd[i] };
+		p->watch[i] = (struct watch){kind == CONN_HTTP ?
+		        ready_http_listener :
+		        ready_tls_listener,
+		    r, p->listener.fd[i]};
 		if (crowd_watch(&r->crowd, &p->watch[i], err) == -1)
 			return -1;
 	}
@@ -276,9 +276,8 @@ responder_open(const struct responder_config *config, struct err *err)
 {
 	struct responder *r = xcalloc(1, sizeof(*r));
 	const int life_ms[CONN_KINDS] = {
-		[CONN_HTTP] = config->http_ms > 0 ? config->http_ms : LIFE_MS,
-		[CONN_TLS] = config->tls_ms > 0 ? config->tls_ms : LIFE_MS
-	};
+	    [CONN_HTTP] = config->http_ms > 0 ? config->http_ms : LIFE_MS,
+	    [CONN_TLS] = config->tls_ms > 0 ? config->tls_ms : LIFE_MS};
 
 	r->redirect = config->redirect;
 	r->hits = config->hits_fd;
@@ -350,7 +349,7 @@ serve_round(struct responder *r, struct err *err)
 int
 responder_serve(struct responder *r, int stop_fd, struct err *err)
 {
-	struct watch stop = { ready_stop, r, stop_fd };
+	struct watch stop = {ready_stop, r, stop_fd};
 	int rc = 0;
 
 	/* Only now: a command started meanwhile shall have the old limit. */

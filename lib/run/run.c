@@ -181,7 +181,7 @@ got_nonce(
 		r->nonce_err = *err;
 		return;
 	}
-	answer = (struct answer) { .status = response->status };
+	answer = (struct answer){.status = response->status};
 	if (problem_check("newNonce", &answer, &r->nonce_err) == -1)
 		return;
 	if (!*response->replay_nonce) {
@@ -197,9 +197,9 @@ static int
 fetch_nonce(struct run *r, struct err *err)
 {
 	const struct http_request request = {
-		.method = "HEAD",
-		.url = r->directory.new_nonce,
-		.plain_ok = true /* as for every ACME URL: send_request() */
+	    .method = "HEAD",
+	    .url = r->directory.new_nonce,
+	    .plain_ok = true /* as for every ACME URL: send_request() */
 	};
 
 	if (http_start(r->config.http, &request, got_nonce, r, err) == -1)
@@ -290,16 +290,16 @@ static void
 got_answer(struct request *q, const struct http_response *response)
 {
 	struct run *r = q->run;
-	struct answer answer = { .status = response->status,
-		.location = *response->location ? response->location : NULL,
-		.content_type = response->content_type,
-		.retry_after = date_retry_after(response->retry_after,
-		    strlen(response->retry_after), time(NULL)),
-		/* libcurl repeats by itself on a fresh connection what an old
+	struct answer answer = {.status = response->status,
+	    .location = *response->location ? response->location : NULL,
+	    .content_type = response->content_type,
+	    .retry_after = date_retry_after(response->retry_after,
+	        strlen(response->retry_after), time(NULL)),
+	    /* libcurl repeats by itself on a fresh connection what an old
 		 * one did not answer: the nonce, used twice, tells */
-		.repeated = q->tries > 0 || q->nonce_tries > 0,
-		.body = response->body.data,
-		.body_len = response->body.len };
+	    .repeated = q->tries > 0 || q->nonce_tries > 0,
+	    .body = response->body.data,
+	    .body_len = response->body.len};
 
 	if (is_bad_nonce(&answer) && ++q->nonce_tries < NONCE_TRIES) {
 		/* RFC 8555, 6.5: again, with the nonce of the error */
@@ -373,12 +373,12 @@ send_request(
     struct run *r, struct request *q, const char *nonce, struct err *err)
 {
 	struct buf body = BUF_INIT;
-	struct http_request request = { .method = "GET",
-		.url = q->ask->url,
-		.accept = q->ask->accept,
-		.body_max = q->ask->body_max,
-		/* url_check_acme() lets http through for internal hosts alone */
-		.plain_ok = true };
+	struct http_request request = {.method = "GET",
+	    .url = q->ask->url,
+	    .accept = q->ask->accept,
+	    .body_max = q->ask->body_max,
+	    /* url_check_acme() lets http through for internal hosts alone */
+	    .plain_ok = true};
 	int rc = -1;
 
 	if (q->is_post) {
@@ -425,7 +425,7 @@ try_send(struct run *r, struct request *q)
 static void
 perform_local(struct request *q)
 {
-	struct answer answer = { .status = 200, .retry_after = -1 };
+	struct answer answer = {.status = 200, .retry_after = -1};
 	struct job *job = q->job;
 	struct err err = ERR_INIT;
 
@@ -535,7 +535,7 @@ directory_is_outdated(struct run *r, struct job *job, const struct err *err)
 	r->nonce_failures = 0;
 	if (r->directory_cached) {
 		r->outdated = r->directory;
-		r->directory = (struct directory) { .url = NULL };
+		r->directory = (struct directory){.url = NULL};
 		r->have_directory = r->directory_cached = false;
 		directory_cache_forget(r->config.store, r->config.issuer);
 	}
@@ -551,7 +551,7 @@ run_add(struct run *r, const struct run_job *job)
 		r->cap_jobs = r->cap_jobs ? 2 * r->cap_jobs : 16;
 		r->jobs = xrealloc(r->jobs, r->cap_jobs, sizeof(*r->jobs));
 	}
-	r->jobs[r->n_jobs++] = (struct job) { .ops = *job, .retry_after = -1 };
+	r->jobs[r->n_jobs++] = (struct job){.ops = *job, .retry_after = -1};
 }
 
 static void
@@ -602,10 +602,10 @@ ready(struct run *r)
 	if (r->have_directory)
 		return true;
 	if (r->fetch_job.ended && !r->directory_err.code)
-		r->fetch_job = (struct job) { .ops = { .begin = begin_directory,
-			                          .end = end_directory,
-			                          .self = r },
-			.retry_after = -1 };
+		r->fetch_job = (struct job){.ops = {.begin = begin_directory,
+		                                .end = end_directory,
+		                                .self = r},
+		    .retry_after = -1};
 	return false;
 }
 

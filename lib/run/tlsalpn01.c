@@ -40,8 +40,7 @@ static const char priorities[] =
     "%SERVER_PRECEDENCE:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
 /* alert, TLS 1.2, two bytes: fatal, decode_error (RFC 8446, 6) */
-const unsigned char tlsalpn01_alert[HELLO_ALERT_LEN] = { 21, 3, 3, 0, 2, 2,
-	50 };
+const unsigned char tlsalpn01_alert[HELLO_ALERT_LEN] = {21, 3, 3, 0, 2, 2, 50};
 
 /*
  * A certificate made for a challenge.  A CA probes from several places within
@@ -112,7 +111,7 @@ is_record(const unsigned char *p, size_t len)
 enum hello
 tlsalpn01_hello(const void *data, size_t len)
 {
-	struct message m = { .want = MESSAGE_HEADER };
+	struct message m = {.want = MESSAGE_HEADER};
 	const unsigned char *p = data;
 
 	for (;;) {
@@ -390,8 +389,8 @@ push(gnutls_transport_ptr_t ptr, const void *data, size_t size)
 static int
 set_up(struct handshake *h)
 {
-	gnutls_datum_t alpn = { .data = (unsigned char *)(uintptr_t)protocol,
-		.size = sizeof(protocol) - 1 };
+	gnutls_datum_t alpn = {.data = (unsigned char *)(uintptr_t)protocol,
+	    .size = sizeof(protocol) - 1};
 	gnutls_session_t s = h->session;
 	int rc = gnutls_priority_set(s, h->t->priority);
 

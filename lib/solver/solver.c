@@ -15,7 +15,7 @@
 static int
 fill(const struct order_challenge *c, struct token *t, struct err *err)
 {
-	*t = (struct token) { .identifier = *c->identifier };
+	*t = (struct token){.identifier = *c->identifier};
 	if (fmt_fit(t->type, sizeof(t->type), "%s",
 	        challenge_type_name(c->type)) == -1 ||
 	    fmt_fit(t->token, sizeof(t->token), "%s", c->token) == -1 ||
@@ -82,9 +82,9 @@ solver_withdraw(const struct solver_env *env, const struct identifier *id,
 	                                    withdraw(env, sni, thumbprint, err);
 }
 
-static const struct solver solvers[] = { { CHALLENGE_HTTP01, true, false,
-	                                     present_stored, cleanup_stored },
-	{ CHALLENGE_TLSALPN01, true, false, present_stored, cleanup_stored } };
+static const struct solver solvers[] = {
+    {CHALLENGE_HTTP01, true, false, present_stored, cleanup_stored},
+    {CHALLENGE_TLSALPN01, true, false, present_stored, cleanup_stored}};
 
 const struct solver *
 solver_find(enum challenge_type type)

@@ -64,7 +64,7 @@ account_files_load(struct store *s, const char *issuer, const char *email,
     struct account_files *out, struct err *err)
 {
 	char path[LAYOUT_KEY_MAX];
-	struct account_files a = { .key = NULL };
+	struct account_files a = {.key = NULL};
 	struct err e = ERR_INIT;
 
 	if (layout_account(issuer, email, ".key", path, err) == -1)
@@ -89,7 +89,7 @@ account_files_release(struct account_files *a)
 	key_free(a->key);
 	free(a->url);
 	json_free(a->record);
-	*a = (struct account_files) { .key = NULL };
+	*a = (struct account_files){.key = NULL};
 }
 
 int

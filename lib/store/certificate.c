@@ -96,7 +96,7 @@ load_key(
 static int
 check_key_there(struct store *s, const struct paths *p, struct err *err)
 {
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	int rc = store_list(s, p->folder, &names, err);
 
 	if (rc == 0 && !strings_have(&names, strrchr(p->key, '/') + 1))
@@ -177,7 +177,7 @@ int
 certificate_load(struct store *s, const char *issuer, const char *name,
     bool with_key, struct certificate *out, struct err *err)
 {
-	struct certificate c = { .chain = BUF_INIT };
+	struct certificate c = {.chain = BUF_INIT};
 	struct paths p;
 	int rc;
 
@@ -237,9 +237,9 @@ certificate_commit(
 		return -1;
 	print_meta(c, &meta);
 	struct store_object objects[] = {
-		{ strrchr(p.key, '/') + 1, c->key, c->key_len },
-		{ strrchr(p.chain, '/') + 1, c->chain, c->chain_len },
-		{ strrchr(p.meta, '/') + 1, buf_str(&meta), meta.len },
+	    {strrchr(p.key, '/') + 1, c->key, c->key_len},
+	    {strrchr(p.chain, '/') + 1, c->chain, c->chain_len},
+	    {strrchr(p.meta, '/') + 1, buf_str(&meta), meta.len},
 	};
 	rc = store_commit(
 	    s, p.folder, objects, sizeof(objects) / sizeof(objects[0]), err);
@@ -265,7 +265,7 @@ static int
 list_issuer(
     struct store *s, const char *issuer, struct strings *out, struct err *err)
 {
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	char *key = xasprintf("certificates/%s", issuer), *name, *both;
 	int rc = store_list(s, key, &names, err);
 	size_t i;
@@ -287,7 +287,7 @@ list_issuer(
 int
 certificate_list(struct store *s, struct strings *out, struct err *err)
 {
-	struct strings issuers = { .n = 0 };
+	struct strings issuers = {.n = 0};
 	int rc = store_list(s, "certificates", &issuers, err);
 	char *issuer;
 	size_t i;

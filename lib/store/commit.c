@@ -86,7 +86,7 @@ static int keep_one(void *arg, int from, const char *name, struct err *err);
 static int
 keep_folder(const struct keep *k, int from, const char *name, struct err *err)
 {
-	struct keep below = { .depth = k->depth + 1 };
+	struct keep below = {.depth = k->depth + 1};
 	int rc, sub;
 
 	if (below.depth > KEEP_DEPTH)
@@ -128,7 +128,7 @@ keep_one(void *arg, int from, const char *name, struct err *err)
 static int
 draft_fill(struct draft *f, struct err *err)
 {
-	struct keep keep = { .draft = f, .to = f->fd };
+	struct keep keep = {.draft = f, .to = f->fd};
 	size_t i;
 
 	if (f->old != -1 && folder_each(f->old, keep_one, &keep, err) == -1)
@@ -209,10 +209,10 @@ commit_draft(int parent, const char *name, const struct store_object *objects,
     size_t n, bool *unable, struct err *err)
 {
 	struct draft f = {
-		.parent = parent,
-		.name = name,
-		.objects = objects,
-		.n = n,
+	    .parent = parent,
+	    .name = name,
+	    .objects = objects,
+	    .n = n,
 	};
 	int rc = draft_begin(&f, err);
 

@@ -241,7 +241,7 @@ list_once(const struct dir *d, const char *key, struct strings *out,
 static int
 dir_list(void *ctx, const char *key, struct strings *out, struct err *err)
 {
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct err e = ERR_INIT;
 	bool again;
 	size_t i;
@@ -377,10 +377,10 @@ store_dir_open(const char *path, bool create, void **ctx, struct err *err)
 }
 
 const struct store_ops dir_ops = {
-	.get = dir_get,
-	.put = dir_put,
-	.del = dir_del,
-	.list = dir_list,
-	.commit = dir_commit,
-	.close = dir_close,
+    .get = dir_get,
+    .put = dir_put,
+    .del = dir_del,
+    .list = dir_list,
+    .commit = dir_commit,
+    .close = dir_close,
 };

@@ -217,7 +217,7 @@ sweep_one(void *arg, int folder, const char *name, struct err *err)
 void
 folder_sweep(int folder, bool alone)
 {
-	struct sweep s = { .now = time(NULL), .alone = alone };
+	struct sweep s = {.now = time(NULL), .alone = alone};
 	struct err ignored = ERR_INIT;
 
 	folder_each(folder, sweep_one, &s, &ignored);

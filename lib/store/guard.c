@@ -30,12 +30,12 @@ guard_open(int root, struct err *err)
 int
 guard_lock(int fd, int type, enum guard what, int wait_ms)
 {
-	const struct timespec pause = { .tv_nsec = 1000000 };
+	const struct timespec pause = {.tv_nsec = 1000000};
 	struct flock range = {
-		.l_type = (short)type,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)what,
-		.l_len = 1,
+	    .l_type = (short)type,
+	    .l_whence = SEEK_SET,
+	    .l_start = (off_t)what,
+	    .l_len = 1,
 	};
 	int64_t until = date_mono_ms() + wait_ms;
 

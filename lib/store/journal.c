@@ -98,7 +98,7 @@ journal_load(struct store *s, const char *issuer, const char *name,
 {
 	char *order = journal_path(issuer, name, "order.json", err);
 	char *pem = order ? journal_path(issuer, name, "key.pem", err) : NULL;
-	struct journal j = { .names = NULL };
+	struct journal j = {.names = NULL};
 	struct err e = ERR_INIT;
 	bool lost = false;
 	int rc = -1;
@@ -196,5 +196,5 @@ journal_release(struct journal *j)
 	free(j->names);
 	free(j->order_url);
 	key_free(j->key);
-	*j = (struct journal) { .names = NULL };
+	*j = (struct journal){.names = NULL};
 }

@@ -98,7 +98,7 @@ lock_parse(const struct buf *text, struct lock_text *out)
 	struct err ignored = ERR_INIT;
 	struct json *o;
 
-	*out = (struct lock_text) { .pid = 0 };
+	*out = (struct lock_text){.pid = 0};
 	o = json_parse("lock", buf_str(text), text->len, &ignored);
 	if (!o)
 		return;
@@ -247,10 +247,10 @@ moment_now(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (struct moment) {
-		.sec = now.tv_sec,
-		.nsec = now.tv_nsec - now.tv_nsec % 10 + 1,
-		.set = true,
+	return (struct moment){
+	    .sec = now.tv_sec,
+	    .nsec = now.tv_nsec - now.tv_nsec % 10 + 1,
+	    .set = true,
 	};
 }
 
@@ -328,7 +328,7 @@ lock_is_ours(const struct lease *l)
 static int
 lock_verify(const struct lease *l, struct err *err)
 {
-	struct lock_text t = { .pid = 0 };
+	struct lock_text t = {.pid = 0};
 
 	if (!lock_is_ours(l))
 		return err_set(err, ERR_LATER,
@@ -354,7 +354,7 @@ lock_verify(const struct lease *l, struct err *err)
 static int
 make_way(const struct lease *l, struct err *err)
 {
-	struct lock_text t = { .pid = 0 };
+	struct lock_text t = {.pid = 0};
 	struct stat st;
 
 	if (fstatat(l->folder, l->file, &st, AT_SYMLINK_NOFOLLOW) == -1)

@@ -46,7 +46,7 @@ redo_write(int journals, const char *hash, const char *folder,
     const struct store_object *objects, size_t n, struct err *err)
 {
 	struct store_object *v = xcalloc(n + 1, sizeof(*v));
-	struct buf list = { .max = LIST_MAX };
+	struct buf list = {.max = LIST_MAX};
 	bool unable = false;
 	size_t i;
 	int rc;
@@ -71,7 +71,7 @@ redo_write(int journals, const char *hash, const char *folder,
 static int
 redo_list(int journal, struct strings *lines, struct err *err)
 {
-	struct buf text = { .max = LIST_MAX };
+	struct buf text = {.max = LIST_MAX};
 	const char *line;
 	char *copy;
 	size_t len;
@@ -148,7 +148,7 @@ static int
 redo_apply(
     int root, int journals, const char *hash, bool *begun, struct err *err)
 {
-	struct strings lines = { .n = 0 };
+	struct strings lines = {.n = 0};
 	int journal, folder = -1, rc = -1;
 	size_t i;
 
@@ -236,7 +236,7 @@ redo_one(void *arg, int folder, const char *name, struct err *err)
 static int
 redo_finish_all(int root, int journals, struct err *err)
 {
-	struct strings found = { .n = 0 };
+	struct strings found = {.n = 0};
 	size_t i;
 	int rc;
 
@@ -251,7 +251,7 @@ redo_finish_all(int root, int journals, struct err *err)
 int
 redo_recover(int root, bool wait, struct err *err)
 {
-	struct strings found = { .n = 0 };
+	struct strings found = {.n = 0};
 	struct err e = ERR_INIT;
 	int rc, fd, journals = folder_open(root, JOURNALS, false, &e);
 

@@ -119,7 +119,7 @@ state_load(
 	const struct json *part = NULL;
 	struct json *doc = NULL;
 
-	*out = (struct state) { .names = NULL };
+	*out = (struct state){.names = NULL};
 	if (key_of(issuer, name, key, &err) == -1 ||
 	    store_get(s, key, JSON_SIZE, &text, NULL, &err) == -1 ||
 	    !(doc = json_parse(key, text.data, text.len, &err))) {
@@ -210,7 +210,7 @@ state_release(struct state *state)
 	free(state->names);
 	free(state->deploy_hook);
 	free(state->text);
-	*state = (struct state) { .names = NULL };
+	*state = (struct state){.names = NULL};
 }
 
 void
@@ -230,7 +230,7 @@ state_list(
 {
 	static const char suffix[] = ".json";
 	char key[LAYOUT_KEY_MAX];
-	struct strings files = { .v = NULL };
+	struct strings files = {.v = NULL};
 	int rc = -1;
 
 	if (layout_own(issuer, "state", key, err) == 0)

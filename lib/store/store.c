@@ -81,7 +81,7 @@ store_new(const struct store_ops *ops, void *ctx, const char *location)
 static int
 refuse_url(const char *location, struct err *err)
 {
-	static const char *const buckets[] = { "s3", "gs" };
+	static const char *const buckets[] = {"s3", "gs"};
 	size_t i, len = strcspn(location, ":");
 
 	for (i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++)

@@ -119,7 +119,7 @@ token_get(struct store *s, const char *issuer, const char *name,
     struct token *out, struct err *err)
 {
 	char path[LAYOUT_KEY_MAX], own[NAME_MAX_LEN + 1];
-	struct token t = { .type = "" };
+	struct token t = {.type = ""};
 	struct json *o;
 	int rc;
 
@@ -186,7 +186,7 @@ token_del(
     struct store *s, const char *issuer, const struct token *t, struct err *err)
 {
 	char path[LAYOUT_KEY_MAX], name[NAME_MAX_LEN + 1];
-	struct token there = { .type = "" };
+	struct token there = {.type = ""};
 	struct err e = ERR_INIT;
 
 	token_name(t, name);

@@ -51,11 +51,11 @@ fatal(const char *what)
 static int
 open_to(in_port_t port)
 {
-	const struct timeval patience = { .tv_sec = 10 };
+	const struct timeval patience = {.tv_sec = 10};
 	const int on = 1;
-	struct sockaddr_in to = { .sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = {.sin_family = AF_INET,
+	    .sin_port = htons(port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd == -1 || connect(fd, (struct sockaddr *)&to, sizeof(to)) == -1)
@@ -121,7 +121,7 @@ static bool
 probe_tls(const struct target *t)
 {
 	static unsigned char protocol[] = "acme-tls/1";
-	const gnutls_datum_t alpn = { protocol, sizeof(protocol) - 1 };
+	const gnutls_datum_t alpn = {protocol, sizeof(protocol) - 1};
 	gnutls_session_t s;
 	int rc, fd = open_to(t->tls);
 
@@ -133,7 +133,7 @@ probe_tls(const struct target *t)
 	gnutls_transport_set_int(s, fd);
 	rc = gnutls_handshake(s);
 	if (rc == 0)
-		rc = (int)gnutls_record_recv(s, &(char) { 0 }, 1);
+		rc = (int)gnutls_record_recv(s, &(char){0}, 1);
 	gnutls_deinit(s);
 	close(fd);
 	return rc == 0;
@@ -186,10 +186,10 @@ main(int argc, char **argv)
 		    "probes host path\n");
 		return 64;
 	}
-	t = (struct target) { .http = (in_port_t)strtoul(argv[1], NULL, 10),
-		.tls = (in_port_t)strtoul(argv[2], NULL, 10),
-		.host = argv[5],
-		.path = argv[6] };
+	t = (struct target){.http = (in_port_t)strtoul(argv[1], NULL, 10),
+	    .tls = (in_port_t)strtoul(argv[2], NULL, 10),
+	    .host = argv[5],
+	    .path = argv[6]};
 	n = strtoul(argv[3], NULL, 10);
 	probes = strtoul(argv[4], NULL, 10);
 	if (probes == 0)

@@ -19,8 +19,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const unsigned char no_key[32];
-	struct cert_want want = { .key_id = no_key };
-	struct cert cert = { .names = NULL };
+	struct cert_want want = {.key_id = no_key};
+	struct cert cert = {.names = NULL};
 	struct err err = ERR_INIT;
 	struct buf id = BUF_INIT;
 	size_t n;
@@ -30,11 +30,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = 0; i < cert.n_names; i++)
 			if (!cert_covers(&cert, &cert.names[i]))
 				abort();
-		want = (struct cert_want) { .key_id = cert.key_id,
-			.names = cert.names,
-			.n_names = cert.n_names,
-			.must_staple = cert.must_staple,
-			.now = cert.not_before };
+		want = (struct cert_want){.key_id = cert.key_id,
+		    .names = cert.names,
+		    .n_names = cert.n_names,
+		    .must_staple = cert.must_staple,
+		    .now = cert.not_before};
 	}
 	/* What may be installed can also be read, and used as a trust input. */
 	if (cert_chain_check(data, size, &want, &err) == 0 &&

@@ -30,7 +30,7 @@ struct script {
 
 static char new_account[] = "https://ca.test/new-account";
 static char account[] = "https://ca.test/account/1";
-static struct directory directory = { .new_account = new_account };
+static struct directory directory = {.new_account = new_account};
 static struct key *key;
 
 static enum flow_state
@@ -45,7 +45,7 @@ drive(struct script *s, const struct account_spec *spec, struct err *err,
 		return FLOW_FAILED;
 	while ((state = flow_next(account_flow(a))) == FLOW_ASKING) {
 		const struct ask *ask = &account_flow(a)->asks.v[0];
-		struct answer answer = { .status = 200, .retry_after = -1 };
+		struct answer answer = {.status = 200, .retry_after = -1};
 
 		buf_printf(&s->asked, "%s%s ", ask->what,
 		    ask->payload ? ask->payload : "");
@@ -69,16 +69,15 @@ drive(struct script *s, const struct account_spec *spec, struct err *err,
 static struct account_spec
 spec_for(const char *email)
 {
-	return (struct account_spec) {
-		.directory = &directory, .key = key, .email = email
-	};
+	return (struct account_spec){
+	    .directory = &directory, .key = key, .email = email};
 }
 
 static void
 test_new(void)
 {
 	struct account_spec spec = spec_for("me@example.test");
-	struct script s = { .answers = { { 201, VALID } } };
+	struct script s = {.answers = {{201, VALID}}};
 	struct json *record = NULL;
 	struct buf text = BUF_INIT;
 	struct err err = ERR_INIT;
@@ -107,7 +106,7 @@ static void
 test_find(void)
 {
 	struct account_spec spec = spec_for("");
-	struct script s = { .answers = { { 200, VALID }, { 200, VALID } } };
+	struct script s = {.answers = {{200, VALID}, {200, VALID}}};
 	struct json *record = NULL;
 	struct err err = ERR_INIT;
 	bool created = true;
@@ -121,17 +120,15 @@ test_find(void)
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script) { .answers = {
-		                  { 400, PROBLEM("accountDoesNotExist") },
-		                  { 201, VALID } } };
+	s = (struct script){
+	    .answers = {{400, PROBLEM("accountDoesNotExist")}, {201, VALID}}};
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "one nobody knows is registered");
 	ok(created, "which makes the account");
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script) { .answers = {
-		                  { 400, PROBLEM("accountDoesNotExist") } } };
+	s = (struct script){.answers = {{400, PROBLEM("accountDoesNotExist")}}};
 	spec.only_existing = true;
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_FAILED,
 	    "unless only an existing one will do");
@@ -144,10 +141,10 @@ static void
 test_update(void)
 {
 	struct account_spec spec = spec_for("you@example.test");
-	struct script s = { .answers = { { 200, VALID },
-		                { 200,
-		                    "{\"status\":\"valid\",\"contact\":["
-		                    "\"mailto:you@example.test\"]}" } } };
+	struct script s = {.answers = {{200, VALID},
+	                       {200,
+	                           "{\"status\":\"valid\",\"contact\":["
+	                           "\"mailto:you@example.test\"]}"}}};
 	struct json *record = NULL;
 	struct err err = ERR_INIT;
 	bool created = true;
@@ -162,14 +159,13 @@ test_update(void)
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script) { .answers = { { 200, VALID }, { 200, VALID } } };
+	s = (struct script){.answers = {{200, VALID}, {200, VALID}}};
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "a CA that keeps the old one is not asked for ever");
 	json_free(record);
 	buf_release(&s.asked);
 
-	s = (struct script) { .answers = {
-		                  { 200, "{\"status\":\"valid\"}" } } };
+	s = (struct script){.answers = {{200, "{\"status\":\"valid\"}"}}};
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_DONE,
 	    "a CA that keeps none is asked once");
 	is(buf_str(&s.asked), "account save ", "only for a look");
@@ -181,8 +177,7 @@ static void
 test_bad(void)
 {
 	struct account_spec spec = spec_for("");
-	struct script s = { .answers = {
-		                { 200, "{\"status\":\"deactivated\"}" } } };
+	struct script s = {.answers = {{200, "{\"status\":\"deactivated\"}"}}};
 	struct json *record = NULL;
 	struct err err = ERR_INIT;
 	bool created = true;
@@ -192,13 +187,12 @@ test_bad(void)
 	is_int(err.code, ERR_PERMISSION, "with its code");
 	buf_release(&s.asked);
 
-	s = (struct script) { .answers = { { 200, VALID } },
-		.no_location = true };
+	s = (struct script){.answers = {{200, VALID}}, .no_location = true};
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_FAILED,
 	    "an account without a URL is none");
 	buf_release(&s.asked);
 
-	s = (struct script) { .answers = { { 200, "{\"status\":5}" } } };
+	s = (struct script){.answers = {{200, "{\"status\":5}"}}};
 	is_int(drive(&s, &spec, &err, &record, &created), FLOW_FAILED,
 	    "nor is one without a status");
 	is_int(err.code, ERR_PROTOCOL, "with its code");
@@ -213,7 +207,7 @@ static void
 test_eab(void)
 {
 	struct account_spec spec = spec_for("");
-	struct script s = { .answers = { { 201, VALID } } };
+	struct script s = {.answers = {{201, VALID}}};
 	struct json *record = NULL;
 	struct err err = ERR_INIT;
 	bool created = false;

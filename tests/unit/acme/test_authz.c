@@ -26,7 +26,7 @@ parse(const char *text, struct authz *a, struct err *err)
 static void
 test_good(void)
 {
-	struct authz a = { .wildcard = false };
+	struct authz a = {.wildcard = false};
 	struct err err;
 	char ka[KEY_AUTHORIZATION_MAX];
 
@@ -64,36 +64,32 @@ test_hostile(void)
 	static const struct {
 		const char *text, *want;
 	} bad[] = {
-		{ AUTHZ(NAME, CHALLENGE("http-01", "../../../../etc/cron.d/x")),
-		    "token" },
-		{ AUTHZ(NAME, CHALLENGE("http-01", "short")), "token" },
-		{ AUTHZ(NAME,
-		      CHALLENGE(
-		          "tls-alpn-01", "$(id)AAAAAAAAAAAAAAAAAAAAAAAA")),
-		    "token" },
-		{ AUTHZ(NAME, CHALLENGE("http-01", TOKEN "\\n")), "" },
-		{ AUTHZ(NAME,
-		      "{\"type\":\"http-01\",\"status\":\"pending\","
-		      "\"token\":\"" TOKEN
-		      "\",\"url\":\"file:///etc/passwd\"}"),
-		    "challenge" },
-		{ AUTHZ(NAME,
-		      "{\"type\":\"http-01\",\"status\":5,"
-		      "\"token\":\"" TOKEN "\",\"url\":\"https://a/\"}"),
-		    "status" },
-		{ AUTHZ(NAME, "5"), "no object" },
-		{ AUTHZ("{\"type\":\"dns\",\"value\":\"../../x\"}", ""), "" },
-		{ AUTHZ("{\"type\":\"dns\",\"value\":\"192.0.2.1\"}", ""),
-		    "type dns" },
-		{ AUTHZ("5", ""), "identifier" },
-		{ "{\"identifier\":" NAME ",\"status\":\"Pending\","
-		  "\"challenges\":[]}",
-		    "status" },
-		{ "{\"identifier\":" NAME ",\"status\":\"pending\"}",
-		    "challenges" },
-		{ "null", "" }
-	};
-	struct authz a = { .wildcard = false };
+	    {AUTHZ(NAME, CHALLENGE("http-01", "../../../../etc/cron.d/x")),
+	        "token"},
+	    {AUTHZ(NAME, CHALLENGE("http-01", "short")), "token"},
+	    {AUTHZ(NAME,
+	         CHALLENGE("tls-alpn-01", "$(id)AAAAAAAAAAAAAAAAAAAAAAAA")),
+	        "token"},
+	    {AUTHZ(NAME, CHALLENGE("http-01", TOKEN "\\n")), ""},
+	    {AUTHZ(NAME,
+	         "{\"type\":\"http-01\",\"status\":\"pending\","
+	         "\"token\":\"" TOKEN "\",\"url\":\"file:///etc/passwd\"}"),
+	        "challenge"},
+	    {AUTHZ(NAME,
+	         "{\"type\":\"http-01\",\"status\":5,"
+	         "\"token\":\"" TOKEN "\",\"url\":\"https://a/\"}"),
+	        "status"},
+	    {AUTHZ(NAME, "5"), "no object"},
+	    {AUTHZ("{\"type\":\"dns\",\"value\":\"../../x\"}", ""), ""},
+	    {AUTHZ("{\"type\":\"dns\",\"value\":\"192.0.2.1\"}", ""),
+	        "type dns"},
+	    {AUTHZ("5", ""), "identifier"},
+	    {"{\"identifier\":" NAME ",\"status\":\"Pending\","
+	     "\"challenges\":[]}",
+	        "status"},
+	    {"{\"identifier\":" NAME ",\"status\":\"pending\"}", "challenges"},
+	    {"null", ""}};
+	struct authz a = {.wildcard = false};
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -111,7 +107,7 @@ test_error(void)
 	    "c\",\"token\":\"" TOKEN "\",\"error\":{\"type\":"
 	    "\"urn:ietf:params:acme:error:connection\",\"detail\":"
 	    "\"refused\"}}]}";
-	struct authz a = { .wildcard = false };
+	struct authz a = {.wildcard = false};
 	struct err err;
 	enum status status;
 

@@ -23,7 +23,7 @@ parse(const char *text, struct directory *d, struct err *err)
 static void
 test_good(void)
 {
-	struct directory d = { .url = NULL };
+	struct directory d = {.url = NULL};
 	struct err err;
 
 	if (!ok_err(
@@ -58,18 +58,17 @@ test_bad(void)
 {
 	static const struct {
 		const char *text, *want;
-	} bad[] = { { "", "no ACME directory" },
-		{ "<html>captive portal</html>", "no ACME directory" },
-		{ "[]", "no ACME directory" },
-		{ "{\"newNonce\":\"https://ca.test/n\"}", "newAccount" },
-		{ "{" URLS ",\"revokeCert\":\"http://ca.test/r\"}",
-		    "revokeCert" },
-		{ "{" URLS ",\"keyChange\":\"/relative\"}", "keyChange" },
-		{ "{" URLS ",\"keyChange\":5}", "keyChange" },
-		{ "{" URLS ",\"newOrder\":\"https://evil.test/\"}", "twice" },
-		{ "{" URLS ",\"renewalInfo\":\"https://u@ca.test/\"}",
-		    "renewalInfo" } };
-	struct directory d = { .url = NULL };
+	} bad[] = {{"", "no ACME directory"},
+	    {"<html>captive portal</html>", "no ACME directory"},
+	    {"[]", "no ACME directory"},
+	    {"{\"newNonce\":\"https://ca.test/n\"}", "newAccount"},
+	    {"{" URLS ",\"revokeCert\":\"http://ca.test/r\"}", "revokeCert"},
+	    {"{" URLS ",\"keyChange\":\"/relative\"}", "keyChange"},
+	    {"{" URLS ",\"keyChange\":5}", "keyChange"},
+	    {"{" URLS ",\"newOrder\":\"https://evil.test/\"}", "twice"},
+	    {"{" URLS ",\"renewalInfo\":\"https://u@ca.test/\"}",
+	        "renewalInfo"}};
+	struct directory d = {.url = NULL};
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -82,12 +81,11 @@ test_bad(void)
 static void
 test_fetch(void)
 {
-	struct directory d = { .url = NULL };
+	struct directory d = {.url = NULL};
 	struct directory_fetch f;
 	const char *text = "{" URLS "}";
 	struct answer answer = {
-		.status = 200, .body = text, .body_len = strlen(text)
-	};
+	    .status = 200, .body = text, .body_len = strlen(text)};
 
 	directory_fetch_init(&f, "https://ca.test/dir", &d);
 	is_int(flow_next(&f.flow), FLOW_ASKING, "the fetch asks");
@@ -101,7 +99,7 @@ test_fetch(void)
 
 	directory_fetch_init(&f, "https://ca.test/dir", &d);
 	flow_next(&f.flow);
-	answer = (struct answer) { .status = 302, .location = "http://evil/" };
+	answer = (struct answer){.status = 302, .location = "http://evil/"};
 	flow_answer(&f.flow, 0, &answer);
 	is_int(flow_next(&f.flow), FLOW_FAILED, "a redirect is refused");
 	ok(strstr(f.flow.err.text, "http://evil/") != NULL, "by name");

@@ -10,7 +10,7 @@
 int
 main(void)
 {
-	struct nonces pool = { .n = 0 };
+	struct nonces pool = {.n = 0};
 	char longest[NONCE_MAX + 2], *got;
 
 	ok(nonces_take(&pool) == NULL, "an empty pool has none");

@@ -44,8 +44,8 @@ struct fake {
 	struct buf body;
 };
 
-static const char *const names[NAMES] = { "a.example.test", "b.example.test",
-	"c.example.test", "d.example.test", "e.example.test" };
+static const char *const names[NAMES] = {"a.example.test", "b.example.test",
+    "c.example.test", "d.example.test", "e.example.test"};
 
 static size_t
 rnd(struct fake *f, size_t below)
@@ -192,9 +192,9 @@ static void
 answer(struct fake *f, struct flow *flow, size_t id)
 {
 	const struct ask *ask = &flow->asks.v[id];
-	struct answer a = { .status = 200,
-		.content_type = "application/json",
-		.retry_after = -1 };
+	struct answer a = {.status = 200,
+	    .content_type = "application/json",
+	    .retry_after = -1};
 	struct err err = ERR_INIT;
 
 	if (ask->kind == ASK_LOCAL) {
@@ -243,21 +243,21 @@ drive(struct fake *f, struct flow *flow)
 }
 
 static char new_order[] = "https://ca.test/new-order";
-static const struct directory directory = { .new_order = new_order };
+static const struct directory directory = {.new_order = new_order};
 static struct identifier ids[NAMES];
-static const enum challenge_type types[] = { CHALLENGE_TLSALPN01,
-	CHALLENGE_HTTP01 };
+static const enum challenge_type types[] = {
+    CHALLENGE_TLSALPN01, CHALLENGE_HTTP01};
 
 static struct order_spec
 spec_for(const struct fake *f)
 {
-	return (struct order_spec) { .name = "test",
-		.directory = &directory,
-		.names = ids,
-		.n_names = f->n,
-		.thumbprint = "thumb",
-		.challenges = types,
-		.n_challenges = 2 };
+	return (struct order_spec){.name = "test",
+	    .directory = &directory,
+	    .names = ids,
+	    .n_names = f->n,
+	    .thumbprint = "thumb",
+	    .challenges = types,
+	    .n_challenges = 2};
 }
 
 /* Runs an order to its end; the error is left in *err. */
@@ -289,11 +289,11 @@ test_good(void)
 	int wrong = 0;
 
 	for (unsigned seed = 0; seed < 300; seed++) {
-		struct fake f = { .n = 1 + seed % NAMES,
-			.seed = seed,
-			.polls_ready = (int)(seed % 4),
-			.polls_valid = (int)(seed % 3),
-			.reuse = seed % 7 == 0 };
+		struct fake f = {.n = 1 + seed % NAMES,
+		    .seed = seed,
+		    .polls_ready = (int)(seed % 4),
+		    .polls_valid = (int)(seed % 3),
+		    .reuse = seed % 7 == 0};
 		bool done_ok = run(&f, NULL, false, &err) == FLOW_DONE;
 		int proved = f.reuse ? 0 : (int)f.n;
 
@@ -318,29 +318,28 @@ test_faults(void)
 		const char *body;
 		int code;
 		int presented;
-	} faults[] = { { "https://ca.test/new-order", 429,
-		           PROBLEM("rateLimited"), ERR_LATER, 0 },
-		{ "https://ca.test/new-order", 201, "{}", ERR_PROTOCOL, 0 },
-		{ "https://ca.test/authz/1", 500, "", ERR_UNAVAILABLE, 0 },
-		{ "https://ca.test/authz/1", 200, "{\"status\":\"pending\"}",
-		    ERR_PROTOCOL, 0 },
-		{ "https://ca.test/chall/0", 400, PROBLEM("malformed"),
-		    ERR_PROTOCOL, 3 },
-		{ "https://ca.test/order", 200, "{\"status\":5}", ERR_PROTOCOL,
-		    3 },
-		{ "https://ca.test/finalize", 400, PROBLEM("badCSR"),
-		    ERR_PROTOCOL, 3 },
-		{ "https://ca.test/cert", 503, "", ERR_UNAVAILABLE, 3 },
-		{ "https://ca.test/cert", 200, "PEM", ERR_PROTOCOL, 3 } };
+	} faults[] = {{"https://ca.test/new-order", 429, PROBLEM("rateLimited"),
+	                  ERR_LATER, 0},
+	    {"https://ca.test/new-order", 201, "{}", ERR_PROTOCOL, 0},
+	    {"https://ca.test/authz/1", 500, "", ERR_UNAVAILABLE, 0},
+	    {"https://ca.test/authz/1", 200, "{\"status\":\"pending\"}",
+	        ERR_PROTOCOL, 0},
+	    {"https://ca.test/chall/0", 400, PROBLEM("malformed"), ERR_PROTOCOL,
+	        3},
+	    {"https://ca.test/order", 200, "{\"status\":5}", ERR_PROTOCOL, 3},
+	    {"https://ca.test/finalize", 400, PROBLEM("badCSR"), ERR_PROTOCOL,
+	        3},
+	    {"https://ca.test/cert", 503, "", ERR_UNAVAILABLE, 3},
+	    {"https://ca.test/cert", 200, "PEM", ERR_PROTOCOL, 3}};
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
-		struct fake f = { .n = 3,
-			.seed = (unsigned)i,
-			.fault = faults[i].url,
-			.fault_times = 1,
-			.fault_status = faults[i].status,
-			.fault_body = faults[i].body };
+		struct fake f = {.n = 3,
+		    .seed = (unsigned)i,
+		    .fault = faults[i].url,
+		    .fault_times = 1,
+		    .fault_status = faults[i].status,
+		    .fault_body = faults[i].body};
 
 		is_int(run(&f, NULL, false, &err), FLOW_FAILED, "%s fails: %s",
 		    faults[i].url, err.text);
@@ -354,12 +353,12 @@ test_faults(void)
 static void
 test_local_faults(void)
 {
-	static const char *const faults[] = { "journal", "present", "key",
-		"install" };
+	static const char *const faults[] = {
+	    "journal", "present", "key", "install"};
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
-		struct fake f = { .n = 2, .local_fault = faults[i] };
+		struct fake f = {.n = 2, .local_fault = faults[i]};
 
 		is_int(run(&f, NULL, false, &err), FLOW_FAILED,
 		    "%s cannot be done", faults[i]);
@@ -367,7 +366,7 @@ test_local_faults(void)
 		ok(f.finalizes == 0 || i == 3, "no finalize before the key");
 		ok(f.cleaned == 2 || i == 0, "challenges are withdrawn");
 	}
-	struct fake f = { .n = 2, .local_fault = "cleanup" };
+	struct fake f = {.n = 2, .local_fault = "cleanup"};
 	is_int(run(&f, NULL, false, &err), FLOW_DONE,
 	    "a challenge that cannot be withdrawn does not fail the order");
 }
@@ -375,7 +374,7 @@ test_local_faults(void)
 static void
 test_validation(void)
 {
-	struct fake f = { .n = 3, .fail_validation = true };
+	struct fake f = {.n = 3, .fail_validation = true};
 	struct err err;
 
 	is_int(run(&f, NULL, false, &err), FLOW_FAILED, "a failed validation");
@@ -388,7 +387,7 @@ test_validation(void)
 static void
 test_resume(void)
 {
-	struct fake f = { .n = 2, .order = STATUS_PENDING };
+	struct fake f = {.n = 2, .order = STATUS_PENDING};
 	struct err err;
 
 	is_int(run(&f, "https://ca.test/order", false, &err), FLOW_DONE,
@@ -396,41 +395,41 @@ test_resume(void)
 	is_int(f.new_orders, 0, "without a second newOrder");
 	is_int(f.journals, 0, "or a second entry in the journal");
 
-	f = (struct fake) { .n = 2, .order = STATUS_READY };
+	f = (struct fake){.n = 2, .order = STATUS_READY};
 	is_int(run(&f, "https://ca.test/order", true, &err), FLOW_DONE,
 	    "a ready order is finalized");
 	is_int(f.presented, 0, "without proving anything again");
 
-	f = (struct fake) { .n = 2, .order = STATUS_VALID };
+	f = (struct fake){.n = 2, .order = STATUS_VALID};
 	is_int(run(&f, "https://ca.test/order", true, &err), FLOW_DONE,
 	    "a valid order is fetched");
 	is_int(f.finalizes, 0, "and not finalized again");
 	is_int(f.keys, 0, "with the key that it has");
 
-	f = (struct fake) { .n = 2, .order = STATUS_VALID };
+	f = (struct fake){.n = 2, .order = STATUS_VALID};
 	is_int(run(&f, "https://ca.test/order", false, &err), FLOW_DONE,
 	    "a valid order whose key is lost");
 	is_int(f.new_orders, 1, "is ordered anew");
 
-	f = (struct fake) { .n = 2, .order = STATUS_INVALID };
+	f = (struct fake){.n = 2, .order = STATUS_INVALID};
 	is_int(run(&f, "https://ca.test/order", true, &err), FLOW_DONE,
 	    "an invalid order");
 	is_int(f.new_orders, 1, "is ordered anew");
 
-	f = (struct fake) { .n = 2,
-		.fault = "https://ca.test/old",
-		.fault_status = 404,
-		.fault_body = "",
-		.fault_times = 1 };
+	f = (struct fake){.n = 2,
+	    .fault = "https://ca.test/old",
+	    .fault_status = 404,
+	    .fault_body = "",
+	    .fault_times = 1};
 	is_int(run(&f, "https://ca.test/old", true, &err), FLOW_DONE,
 	    "an order the CA does not know any more");
 	is_int(f.new_orders, 1, "is ordered anew");
 
-	f = (struct fake) { .n = 2,
-		.fault = "https://ca.test/old",
-		.fault_status = 503,
-		.fault_body = "",
-		.fault_times = 1 };
+	f = (struct fake){.n = 2,
+	    .fault = "https://ca.test/old",
+	    .fault_status = 503,
+	    .fault_body = "",
+	    .fault_times = 1};
 	is_int(run(&f, "https://ca.test/old", true, &err), FLOW_FAILED,
 	    "a CA that is down says nothing of the order");
 	is_int(f.new_orders, 0, "which is not given up");
@@ -440,22 +439,22 @@ test_resume(void)
 static void
 test_lost_finalize(void)
 {
-	struct fake f = { .n = 1,
-		.reuse = true,
-		.fault = "https://ca.test/finalize",
-		.fault_status = 403,
-		.fault_body = PROBLEM("orderNotReady"),
-		.fault_times = 1 };
+	struct fake f = {.n = 1,
+	    .reuse = true,
+	    .fault = "https://ca.test/finalize",
+	    .fault_status = 403,
+	    .fault_body = PROBLEM("orderNotReady"),
+	    .fault_times = 1};
 	struct err err;
 
 	is_int(run(&f, NULL, false, &err), FLOW_DONE,
 	    "orderNotReady: the order is read again, and goes on");
-	f = (struct fake) { .n = 1,
-		.reuse = true,
-		.fault = "https://ca.test/finalize",
-		.fault_status = 403,
-		.fault_body = PROBLEM("orderNotReady"),
-		.fault_times = 9 };
+	f = (struct fake){.n = 1,
+	    .reuse = true,
+	    .fault = "https://ca.test/finalize",
+	    .fault_status = 403,
+	    .fault_body = PROBLEM("orderNotReady"),
+	    .fault_times = 9};
 	is_int(run(&f, NULL, false, &err), FLOW_FAILED, "but not for ever");
 }
 
@@ -465,42 +464,41 @@ test_hostile_orders(void)
 	static const struct {
 		const char *body, *want;
 	} bad[] = {
-		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		  "\"value\":\"evil.test\"}],\"authorizations\":[],"
-		  "\"finalize\":\"https://ca.test/f\"}",
-		    "not ordered" },
-		{ "{\"status\":\"pending\",\"identifiers\":[],"
-		  "\"authorizations\":[],\"finalize\":\"https://ca.test/f\"}",
-		    "0 identifiers" },
-		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		  "\"value\":\"a.example.test\"}],\"authorizations\":"
-		  "[\"file:///etc/shadow\"],\"finalize\":\"https://ca.test/"
-		  "f\"}",
-		    "authorization" },
-		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		  "\"value\":\"a.example.test\"}],\"authorizations\":[],"
-		  "\"finalize\":\"http://ca.test/f\"}",
-		    "finalize" },
-		{ "{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
-		  "\"value\":\"a.example.test\"}],\"authorizations\":[],"
-		  "\"finalize\":\"https://ca.test/f\"}",
-		    "no authorization" },
-		{ "{\"status\":\"valid\",\"identifiers\":[{\"type\":\"dns\","
-		  "\"value\":\"a.example.test\"}],\"authorizations\":[],"
-		  "\"finalize\":\"https://ca.test/f\"}",
-		    "certificate" }
-	};
+	    {"{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
+	     "\"value\":\"evil.test\"}],\"authorizations\":[],"
+	     "\"finalize\":\"https://ca.test/f\"}",
+	        "not ordered"},
+	    {"{\"status\":\"pending\",\"identifiers\":[],"
+	     "\"authorizations\":[],\"finalize\":\"https://ca.test/f\"}",
+	        "0 identifiers"},
+	    {"{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
+	     "\"value\":\"a.example.test\"}],\"authorizations\":"
+	     "[\"file:///etc/shadow\"],\"finalize\":\"https://ca.test/"
+	     "f\"}",
+	        "authorization"},
+	    {"{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
+	     "\"value\":\"a.example.test\"}],\"authorizations\":[],"
+	     "\"finalize\":\"http://ca.test/f\"}",
+	        "finalize"},
+	    {"{\"status\":\"pending\",\"identifiers\":[{\"type\":\"dns\","
+	     "\"value\":\"a.example.test\"}],\"authorizations\":[],"
+	     "\"finalize\":\"https://ca.test/f\"}",
+	        "no authorization"},
+	    {"{\"status\":\"valid\",\"identifiers\":[{\"type\":\"dns\","
+	     "\"value\":\"a.example.test\"}],\"authorizations\":[],"
+	     "\"finalize\":\"https://ca.test/f\"}",
+	        "certificate"}};
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct order_spec spec;
-		struct fake f = { .n = 1 };
+		struct fake f = {.n = 1};
 		struct order *o;
-		struct answer a = { .status = 201,
-			.retry_after = -1,
-			.location = "https://ca.test/order",
-			.body = bad[i].body,
-			.body_len = strlen(bad[i].body) };
+		struct answer a = {.status = 201,
+		    .retry_after = -1,
+		    .location = "https://ca.test/order",
+		    .body = bad[i].body,
+		    .body_len = strlen(bad[i].body)};
 
 		spec = spec_for(&f);
 		o = order_new(&spec, &err);
@@ -520,7 +518,7 @@ test_hostile_orders(void)
 static void
 test_limits(void)
 {
-	struct order_spec spec = spec_for(&(struct fake) { .n = 0 });
+	struct order_spec spec = spec_for(&(struct fake){.n = 0});
 	struct err err = ERR_INIT;
 
 	ok(!order_new(&spec, &err) && err.code == ERR_USAGE,

@@ -15,8 +15,7 @@ static int
 check(int status, const char *body, struct err *err)
 {
 	const struct answer answer = {
-		.status = status, .body = body, .body_len = strlen(body)
-	};
+	    .status = status, .body = body, .body_len = strlen(body)};
 
 	*err = (struct err)ERR_INIT;
 	return problem_check("newOrder", &answer, err);
@@ -29,17 +28,16 @@ test_types(void)
 		int status;
 		const char *type;
 		int code;
-	} t[] = { { 400, "badNonce", ERR_LATER },
-		{ 429, "rateLimited", ERR_LATER },
-		{ 500, "serverInternal", ERR_UNAVAILABLE },
-		{ 403, "userActionRequired", ERR_PERMISSION },
-		{ 403, "externalAccountRequired", ERR_PERMISSION },
-		{ 400, "accountDoesNotExist", ERR_PERMISSION },
-		{ 403, "unauthorized", ERR_PROTOCOL },
-		{ 400, "invalidContact", ERR_CONFIG },
-		{ 409, "alreadyReplaced", ERR_PROTOCOL },
-		{ 400, "neverHeardOf", ERR_PROTOCOL },
-		{ 503, "neverHeardOf", ERR_UNAVAILABLE } };
+	} t[] = {{400, "badNonce", ERR_LATER}, {429, "rateLimited", ERR_LATER},
+	    {500, "serverInternal", ERR_UNAVAILABLE},
+	    {403, "userActionRequired", ERR_PERMISSION},
+	    {403, "externalAccountRequired", ERR_PERMISSION},
+	    {400, "accountDoesNotExist", ERR_PERMISSION},
+	    {403, "unauthorized", ERR_PROTOCOL},
+	    {400, "invalidContact", ERR_CONFIG},
+	    {409, "alreadyReplaced", ERR_PROTOCOL},
+	    {400, "neverHeardOf", ERR_PROTOCOL},
+	    {503, "neverHeardOf", ERR_UNAVAILABLE}};
 	struct err err;
 	char body[256];
 

@@ -27,7 +27,7 @@ test_choice(void)
 {
 	static const char text[] = WINDOW(
 	    "2027-02-01T00:00:00Z", "2027-02-03T00:00:00Z");
-	struct renewal r = { .known = false };
+	struct renewal r = {.known = false};
 	struct err err;
 	time_t chosen;
 
@@ -54,25 +54,24 @@ test_choice(void)
 static void
 test_bad(void)
 {
-	static const char *const bad[] = { "", "[]", "{}",
-		"{\"suggestedWindow\":5}", "{\"suggestedWindow\":{}}",
-		WINDOW("2027-02-01T00:00:00Z", "2027-02-01T00:00:00Z"),
-		WINDOW("2027-02-02T00:00:00Z", "2027-02-01T00:00:00Z"),
-		WINDOW("yesterday", "2027-02-01T00:00:00Z"),
-		WINDOW("0001-01-01T00:00:00Z", "2027-02-01T00:00:00Z") };
+	static const char *const bad[] = {"", "[]", "{}",
+	    "{\"suggestedWindow\":5}", "{\"suggestedWindow\":{}}",
+	    WINDOW("2027-02-01T00:00:00Z", "2027-02-01T00:00:00Z"),
+	    WINDOW("2027-02-02T00:00:00Z", "2027-02-01T00:00:00Z"),
+	    WINDOW("yesterday", "2027-02-01T00:00:00Z"),
+	    WINDOW("0001-01-01T00:00:00Z", "2027-02-01T00:00:00Z")};
 	struct renewal r;
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		r = (struct renewal) {
-			.known = true, .start = 5, .end = 9, .selected = 7
-		};
+		r = (struct renewal){
+		    .known = true, .start = 5, .end = 9, .selected = 7};
 		fails(parse(bad[i], -1, 0, &r, &err), &err, ERR_PROTOCOL, NULL,
 		    "refused: %.50s", bad[i]);
 		is_int(r.selected, 7, "what was known stays");
 		ok(r.retry_at > NOW, "and it is not asked again at once");
 	}
-	r = (struct renewal) { .known = false };
+	r = (struct renewal){.known = false};
 	parse("{\"suggestedWindow\":{\"start\":\"0001-06-01T00:00:00Z\","
 	      "\"end\":\"9999-12-31T23:59:59Z\"}}",
 	    -1, UINT32_MAX, &r, &err);
@@ -101,13 +100,13 @@ meta(struct json *o)
 static void
 test_members(void)
 {
-	struct renewal r = { .known = true,
-		.start = NOW,
-		.end = NOW + DAY,
-		.selected = NOW + HOUR,
-		.retry_at = NOW + 5,
-		.cert_id = "aki.serial",
-		.explanation = "https://ca.test/why" };
+	struct renewal r = {.known = true,
+	    .start = NOW,
+	    .end = NOW + DAY,
+	    .selected = NOW + HOUR,
+	    .retry_at = NOW + 5,
+	    .cert_id = "aki.serial",
+	    .explanation = "https://ca.test/why"};
 	struct renewal again;
 	struct json *doc = meta(renewal_save(&r));
 
@@ -132,8 +131,7 @@ test_fetch(void)
 {
 	struct renewal_fetch f;
 	const struct answer answer = {
-		.status = 200, .retry_after = 77, .body = "{}", .body_len = 2
-	};
+	    .status = 200, .retry_after = 77, .body = "{}", .body_len = 2};
 
 	renewal_fetch_init(&f, "x", "https://ca.test/ari/", "a.b");
 	is_int(flow_next(&f.flow), FLOW_ASKING, "it asks");

@@ -34,7 +34,7 @@ test_grow(void)
 	is(buf_str(&b), "", "an empty buf is the empty text");
 	ok(!b.data, "an empty buf has no memory");
 	for (i = 0; i < 5000; i++) {
-		bad += buf_add(&b, &(char) { (char)('a' + i % 26) }, 1) == -1;
+		bad += buf_add(&b, &(char){(char)('a' + i % 26)}, 1) == -1;
 		bad += b.data[b.len] != '\0';
 	}
 	is_int((long long)bad, 0, "grow: always ends in NUL");
@@ -77,7 +77,7 @@ test_printf(void)
 static void
 test_ceiling(void)
 {
-	struct buf b = { .max = 10 }, huge = BUF_INIT;
+	struct buf b = {.max = 10}, huge = BUF_INIT;
 
 	is_int(buf_add(&b, "0123456789", 10), 0, "ceiling: reached");
 	is_int(buf_add(&b, "x", 1), -1, "ceiling: not passed");
@@ -171,7 +171,7 @@ heap_has_pattern(void)
 static void
 by_release(bool secret)
 {
-	struct buf b = { .secret = secret };
+	struct buf b = {.secret = secret};
 
 	buf_puts(&b, pattern);
 	buf_release(&b);
@@ -191,7 +191,7 @@ by_clear(bool secret)
 static void
 by_growing(bool secret)
 {
-	struct buf b = { .secret = secret };
+	struct buf b = {.secret = secret};
 	char *behind;
 	int i;
 
@@ -208,7 +208,7 @@ by_growing(bool secret)
 static void
 by_decoding(bool secret)
 {
-	struct buf text = { .secret = true }, b = { .secret = secret };
+	struct buf text = {.secret = true}, b = {.secret = secret};
 
 	b64_encode(pattern, PATTERN, &text);
 	if (b64_decode(buf_str(&text), text.len, &b) == -1)
@@ -220,7 +220,7 @@ by_decoding(bool secret)
 static void
 by_failed_decoding(bool secret)
 {
-	struct buf text = { .secret = true }, b = { .secret = secret };
+	struct buf text = {.secret = true}, b = {.secret = secret};
 
 	b64_encode(pattern, PATTERN, &text);
 	buf_puts(&text, "!");
@@ -232,7 +232,7 @@ by_failed_decoding(bool secret)
 static void
 by_reading(bool secret)
 {
-	struct buf path = BUF_INIT, b = { .secret = secret };
+	struct buf path = BUF_INIT, b = {.secret = secret};
 	struct err err = ERR_INIT;
 
 	buf_printf(&path, "%s/secret", tap_tmpdir());
@@ -258,10 +258,10 @@ by_free(bool secret)
 static const struct {
 	const char *name;
 	void (*handle)(bool secret);
-} handlers[] = { { "release", by_release }, { "clear", by_clear },
-	{ "growing", by_growing }, { "decoding", by_decoding },
-	{ "failed decoding", by_failed_decoding },
-	{ "reading a file", by_reading }, { "secret_free()", by_free } };
+} handlers[] = {{"release", by_release}, {"clear", by_clear},
+    {"growing", by_growing}, {"decoding", by_decoding},
+    {"failed decoding", by_failed_decoding}, {"reading a file", by_reading},
+    {"secret_free()", by_free}};
 
 /* In a child each, so that every heap begins without the pattern. 0: as it
  * should be; 1: a secret is left; 2: what is no secret is not found. */
@@ -308,7 +308,7 @@ test_secrets(void)
 static void
 test_strings(void)
 {
-	struct strings s = { .v = NULL };
+	struct strings s = {.v = NULL};
 	char text[] = "b";
 	int i;
 
@@ -377,7 +377,7 @@ static volatile size_t enormous = SIZE_MAX / 2 + 1; /* twice that is 0 */
 static void
 over_put(void)
 {
-	struct buf b = { .max = 3 };
+	struct buf b = {.max = 3};
 
 	buf_put(&b, "1234", 4);
 }
@@ -385,7 +385,7 @@ over_put(void)
 static void
 over_puts(void)
 {
-	struct buf b = { .max = 3 };
+	struct buf b = {.max = 3};
 
 	buf_puts(&b, "1234");
 }
@@ -393,7 +393,7 @@ over_puts(void)
 static void
 over_printf(void)
 {
-	struct buf b = { .max = 3 };
+	struct buf b = {.max = 3};
 
 	buf_printf(&b, "%d", 1234);
 }
@@ -420,12 +420,12 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 	bool memory;
-} deaths[] = { { "buf_put() over the ceiling", over_put, false },
-	{ "buf_puts() over the ceiling", over_puts, false },
-	{ "buf_printf() over the ceiling", over_printf, false },
-	{ "xmalloc() of too much", no_malloc, true },
-	{ "xcalloc() of a product too large", no_calloc, true },
-	{ "xrealloc() of a product too large", no_realloc, true } };
+} deaths[] = {{"buf_put() over the ceiling", over_put, false},
+    {"buf_puts() over the ceiling", over_puts, false},
+    {"buf_printf() over the ceiling", over_printf, false},
+    {"xmalloc() of too much", no_malloc, true},
+    {"xcalloc() of a product too large", no_calloc, true},
+    {"xrealloc() of a product too large", no_realloc, true}};
 
 /* Runs it in a child: its exit status, and what it said. */
 static int

@@ -15,20 +15,18 @@ static const struct {
 	size_t len;
 	const char *plain, *url;
 } vectors[] = {
-	/* RFC 4648, 10 */
-	{ "", 0, "", "" }, { "f", 1, "Zg==", "Zg" }, { "fo", 2, "Zm8=", "Zm8" },
-	{ "foo", 3, "Zm9v", "Zm9v" }, { "foob", 4, "Zm9vYg==", "Zm9vYg" },
-	{ "fooba", 5, "Zm9vYmE=", "Zm9vYmE" },
-	{ "foobar", 6, "Zm9vYmFy", "Zm9vYmFy" },
-	/* RFC 7515, C */
-	{ "\x03\xec\xff\xe0\xc1", 5, "A+z/4ME=", "A-z_4ME" },
-	/* RFC 7515, A.1.1: the line break is CR LF */
-	{ "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}", 30,
-	    "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9",
-	    "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9" },
-	{ "\0\0\0", 3, "AAAA", "AAAA" },
-	{ "\xff\xff\xff\xff", 4, "/////w==", "_____w" }
-};
+    /* RFC 4648, 10 */
+    {"", 0, "", ""}, {"f", 1, "Zg==", "Zg"}, {"fo", 2, "Zm8=", "Zm8"},
+    {"foo", 3, "Zm9v", "Zm9v"}, {"foob", 4, "Zm9vYg==", "Zm9vYg"},
+    {"fooba", 5, "Zm9vYmE=", "Zm9vYmE"}, {"foobar", 6, "Zm9vYmFy", "Zm9vYmFy"},
+    /* RFC 7515, C */
+    {"\x03\xec\xff\xe0\xc1", 5, "A+z/4ME=", "A-z_4ME"},
+    /* RFC 7515, A.1.1: the line break is CR LF */
+    {"{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}", 30,
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9",
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"},
+    {"\0\0\0", 3, "AAAA", "AAAA"},
+    {"\xff\xff\xff\xff", 4, "/////w==", "_____w"}};
 
 static bool
 decodes_to(int (*decode)(const char *, size_t, struct buf *), const char *text,
@@ -100,37 +98,31 @@ struct refused {
 	const char *name, *text;
 };
 
-static const struct refused url_refused[] = { { "padding", "Zg==" },
-	{ "padding, one", "Zm8=" }, { "padding after a full group", "Zm9v=" },
-	{ "padding alone", "=" }, { "one letter", "Z" },
-	{ "one letter behind a group", "Zm9vY" },
-	{ "one letter without a bit", "A" },
-	{ "one letter without a bit behind a group", "AAAAA" },
-	{ "the plain alphabet's +", "A+z_" },
-	{ "the plain alphabet's /", "A-z/" }, { "a space", "Zm 9v" },
-	{ "a line break", "Zm9v\n" }, { "a break within", "Zm\r\n9v" },
-	{ "spare bits, two letters", "Zh" },
-	{ "spare bits, the lowest of four", "ZB" },
-	{ "spare bits, three letters", "Zm9" },
-	{ "spare bits, the higher of two", "Zm-" },
-	{ "a byte above ASCII", "Zm\xc3\xa9" },
-	{ "a control character", "Zm9\x01" }, { "a dot", "Zm9v.Zm9v" } };
+static const struct refused url_refused[] = {{"padding", "Zg=="},
+    {"padding, one", "Zm8="}, {"padding after a full group", "Zm9v="},
+    {"padding alone", "="}, {"one letter", "Z"},
+    {"one letter behind a group", "Zm9vY"}, {"one letter without a bit", "A"},
+    {"one letter without a bit behind a group", "AAAAA"},
+    {"the plain alphabet's +", "A+z_"}, {"the plain alphabet's /", "A-z/"},
+    {"a space", "Zm 9v"}, {"a line break", "Zm9v\n"},
+    {"a break within", "Zm\r\n9v"}, {"spare bits, two letters", "Zh"},
+    {"spare bits, the lowest of four", "ZB"},
+    {"spare bits, three letters", "Zm9"},
+    {"spare bits, the higher of two", "Zm-"},
+    {"a byte above ASCII", "Zm\xc3\xa9"}, {"a control character", "Zm9\x01"},
+    {"a dot", "Zm9v.Zm9v"}};
 
-static const struct refused plain_refused[] = { { "no padding", "Zg" },
-	{ "no padding, three letters", "Zm8" }, { "too little padding", "Zg=" },
-	{ "too much padding", "Zm8==" }, { "three", "Zg===" },
-	{ "padding alone", "=" }, { "a group of padding", "====" },
-	{ "padding after a full group", "Zm9v====" },
-	{ "padding after a full group, two", "Zm9v==" },
-	{ "letters behind padding", "Zg==Zg==" },
-	{ "letters within padding", "Zg=Z=" }, { "one letter", "Z" },
-	{ "one letter and padding", "Z===" },
-	{ "one letter without a bit and padding", "A===" },
-	{ "the other alphabet's -", "A-z/" },
-	{ "the other alphabet's _", "A+z_" },
-	{ "spare bits, two letters", "Zh==" },
-	{ "spare bits, three letters", "Zm9=" }, { "a form feed", "Zm9v\f" },
-	{ "a byte above ASCII", "Zm\xc3\xa9" } };
+static const struct refused plain_refused[] = {{"no padding", "Zg"},
+    {"no padding, three letters", "Zm8"}, {"too little padding", "Zg="},
+    {"too much padding", "Zm8=="}, {"three", "Zg==="}, {"padding alone", "="},
+    {"a group of padding", "===="}, {"padding after a full group", "Zm9v===="},
+    {"padding after a full group, two", "Zm9v=="},
+    {"letters behind padding", "Zg==Zg=="}, {"letters within padding", "Zg=Z="},
+    {"one letter", "Z"}, {"one letter and padding", "Z==="},
+    {"one letter without a bit and padding", "A==="},
+    {"the other alphabet's -", "A-z/"}, {"the other alphabet's _", "A+z_"},
+    {"spare bits, two letters", "Zh=="}, {"spare bits, three letters", "Zm9="},
+    {"a form feed", "Zm9v\f"}, {"a byte above ASCII", "Zm\xc3\xa9"}};
 
 /* Refused, and what was there stays as it was. */
 static void
@@ -195,7 +187,7 @@ test_blanks(void)
 static void
 test_ceiling(void)
 {
-	struct buf b = { .max = 5 };
+	struct buf b = {.max = 5};
 
 	buf_puts(&b, "ab");
 	is_int(b64url_decode("Zm9vYg", 6, &b), -1, "more than fits");

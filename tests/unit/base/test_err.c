@@ -21,12 +21,12 @@
 static void
 test_set(void)
 {
-	struct err err = { .code = ERR_IO,
-		.sys = EIO,
-		.http = 500,
-		.retry_at = 1,
-		.type = "badNonce",
-		.text = "old" };
+	struct err err = {.code = ERR_IO,
+	    .sys = EIO,
+	    .http = 500,
+	    .retry_at = 1,
+	    .type = "badNonce",
+	    .text = "old"};
 
 	is_int(err_set(&err, ERR_DATA, "%s: %d", "csr", 7), -1, "set is -1");
 	is_int(err.code, ERR_DATA, "set: code");
@@ -64,12 +64,12 @@ test_sys(void)
 static void
 test_wrap(void)
 {
-	struct err err = { .code = ERR_LATER,
-		.sys = EAGAIN,
-		.http = 429,
-		.retry_at = 99,
-		.type = "rateLimited",
-		.text = "too many" };
+	struct err err = {.code = ERR_LATER,
+	    .sys = EAGAIN,
+	    .http = 429,
+	    .retry_at = 99,
+	    .type = "rateLimited",
+	    .text = "too many"};
 
 	is_int(err_wrap(&err, "order %d", 5), -1, "wrap is -1");
 	is(err.text, "order 5: too many", "wrap: text");
@@ -112,29 +112,28 @@ test_bug_and_null(void)
 
 static const struct {
 	const char *in, *out;
-} texts[] = { { "plain ~", "plain ~" }, { "\x01\x1f\x7f\t\r\n", "??????" },
-	{ "\x1b[31mred\x1b[0m", "?[31mred?[0m" },
-	{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
-	    "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
-	{ "\xc2\xa0|\xdf\xbf|\xe0\xa0\x80|\xed\x9f\xbf|\xee\x80\x80",
-	    "\xc2\xa0|\xdf\xbf|\xe0\xa0\x80|\xed\x9f\xbf|\xee\x80\x80" },
-	{ "\xf0\x90\x80\x80|\xf4\x8f\xbf\xbf",
-	    "\xf0\x90\x80\x80|\xf4\x8f\xbf\xbf" },
-	{ "csi \xc2\x9b"
-	  "31m \xc2\x80\xc2\x9f.",
-	    "csi ?31m ??." },
-	{ "raw \x9b"
-	  "31m",
-	    "raw ?31m" },
-	{ "\xc0\xaf \xc1\xbf", "?? ??" }, /* overlong */
-	{ "\xe0\x82\x9b", "???" },        /* overlong C1 */
-	{ "\xe0\x9f\xbf \xf0\x8f\xbf\xbf", "??? ????" },
-	{ "\xed\xa0\x80", "???" }, /* a surrogate */
-	{ "\xf4\x90\x80\x80 \xf5\x80\x80\x80", "???? ????" },
-	{ "\xfe\xff", "??" }, { "\xe2\x82", "??" }, /* ends too early */
-	{ "\xe2\x82z", "??z" }, { "\xf0\x9f\x98", "???" },
-	{ "\xe2\x1b\x5b", "??[" }, /* hides nothing behind a lead byte */
-	{ "\xc2", "?" }, { "", "" } };
+} texts[] = {{"plain ~", "plain ~"}, {"\x01\x1f\x7f\t\r\n", "??????"},
+    {"\x1b[31mred\x1b[0m", "?[31mred?[0m"},
+    {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
+        "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
+    {"\xc2\xa0|\xdf\xbf|\xe0\xa0\x80|\xed\x9f\xbf|\xee\x80\x80",
+        "\xc2\xa0|\xdf\xbf|\xe0\xa0\x80|\xed\x9f\xbf|\xee\x80\x80"},
+    {"\xf0\x90\x80\x80|\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80|\xf4\x8f\xbf\xbf"},
+    {"csi \xc2\x9b"
+     "31m \xc2\x80\xc2\x9f.",
+        "csi ?31m ??."},
+    {"raw \x9b"
+     "31m",
+        "raw ?31m"},
+    {"\xc0\xaf \xc1\xbf", "?? ??"}, /* overlong */
+    {"\xe0\x82\x9b", "???"},        /* overlong C1 */
+    {"\xe0\x9f\xbf \xf0\x8f\xbf\xbf", "??? ????"},
+    {"\xed\xa0\x80", "???"}, /* a surrogate */
+    {"\xf4\x90\x80\x80 \xf5\x80\x80\x80", "???? ????"}, {"\xfe\xff", "??"},
+    {"\xe2\x82", "??"}, /* ends too early */
+    {"\xe2\x82z", "??z"}, {"\xf0\x9f\x98", "???"},
+    {"\xe2\x1b\x5b", "??["}, /* hides nothing behind a lead byte */
+    {"\xc2", "?"}, {"", ""}};
 
 static void
 test_printable(void)
@@ -163,8 +162,8 @@ static void
 test_cut(void)
 {
 	enum { FULL = ERR_TEXT_MAX - 1, KEPT = FULL - 3 };
-	static const char *const wide[] = { "\xc3\xa9", "\xe2\x82\xac",
-		"\xf0\x9f\x98\x80" };
+	static const char *const wide[] = {
+	    "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
 	struct err err = ERR_INIT;
 	size_t i, before;
 
@@ -194,7 +193,7 @@ test_cut(void)
 static enum err_code
 tally(const enum err_code *codes, size_t n)
 {
-	struct err_tally t = { .ok = 0 };
+	struct err_tally t = {.ok = 0};
 	size_t i;
 
 	for (i = 0; i < n; i++)
@@ -206,22 +205,21 @@ static const struct {
 	const char *name;
 	size_t n;
 	enum err_code codes[4], result;
-} tallies[] = { { "nothing", 0, { ERR_NONE }, ERR_NONE },
-	{ "all well", 2, { ERR_NONE, ERR_NONE }, ERR_NONE },
-	{ "one fails", 1, { ERR_LATER }, ERR_LATER },
-	{ "some fail", 2, { ERR_NONE, ERR_IO }, ERR_PARTIAL },
-	{ "some fail, first", 2, { ERR_IO, ERR_NONE }, ERR_PARTIAL },
-	{ "worst last", 3, { ERR_LATER, ERR_UNAVAILABLE, ERR_IO }, ERR_IO },
-	{ "worst first", 3, { ERR_IO, ERR_UNAVAILABLE, ERR_LATER }, ERR_IO },
-	{ "a number is not a rank", 2, { ERR_CONFIG, ERR_HOOK }, ERR_CONFIG },
-	{ "only hooks", 3, { ERR_NONE, ERR_HOOK, ERR_HOOK }, ERR_HOOK },
-	{ "hooks and others", 3, { ERR_NONE, ERR_HOOK, ERR_IO }, ERR_PARTIAL },
-	{ "our bug", 2, { ERR_CONFIG, ERR_SOFTWARE }, ERR_SOFTWARE },
-	{ "a partial batch in one", 1, { ERR_PARTIAL }, ERR_PARTIAL },
-	{ "a partial batch among failures", 2, { ERR_IO, ERR_PARTIAL },
-	    ERR_PARTIAL },
-	{ "a partial batch among successes", 2, { ERR_NONE, ERR_PARTIAL },
-	    ERR_PARTIAL } };
+} tallies[] = {{"nothing", 0, {ERR_NONE}, ERR_NONE},
+    {"all well", 2, {ERR_NONE, ERR_NONE}, ERR_NONE},
+    {"one fails", 1, {ERR_LATER}, ERR_LATER},
+    {"some fail", 2, {ERR_NONE, ERR_IO}, ERR_PARTIAL},
+    {"some fail, first", 2, {ERR_IO, ERR_NONE}, ERR_PARTIAL},
+    {"worst last", 3, {ERR_LATER, ERR_UNAVAILABLE, ERR_IO}, ERR_IO},
+    {"worst first", 3, {ERR_IO, ERR_UNAVAILABLE, ERR_LATER}, ERR_IO},
+    {"a number is not a rank", 2, {ERR_CONFIG, ERR_HOOK}, ERR_CONFIG},
+    {"only hooks", 3, {ERR_NONE, ERR_HOOK, ERR_HOOK}, ERR_HOOK},
+    {"hooks and others", 3, {ERR_NONE, ERR_HOOK, ERR_IO}, ERR_PARTIAL},
+    {"our bug", 2, {ERR_CONFIG, ERR_SOFTWARE}, ERR_SOFTWARE},
+    {"a partial batch in one", 1, {ERR_PARTIAL}, ERR_PARTIAL},
+    {"a partial batch among failures", 2, {ERR_IO, ERR_PARTIAL}, ERR_PARTIAL},
+    {"a partial batch among successes", 2, {ERR_NONE, ERR_PARTIAL},
+        ERR_PARTIAL}};
 
 static void
 test_tally(void)
@@ -260,8 +258,8 @@ say_all(void)
 static void
 test_levels(void)
 {
-	static const char *const lines[] = { "prog: n: 0\n", "prog: n: 1\n",
-		"prog: n: 2\n", "prog: n: 3\n" };
+	static const char *const lines[] = {
+	    "prog: n: 0\n", "prog: n: 1\n", "prog: n: 2\n", "prog: n: 3\n"};
 	int level, i;
 
 	is(log_program(), "autocert", "log: a name before log_open()");
@@ -302,7 +300,7 @@ test_lines(void)
 static void
 test_log_err(void)
 {
-	struct err err = { .code = ERR_IO, .text = "write: full" };
+	struct err err = {.code = ERR_IO, .text = "write: full"};
 
 	log_open("prog", LOG_ERROR);
 	log_err("www.example.com", &err);

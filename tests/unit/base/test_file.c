@@ -346,7 +346,7 @@ test_read_much(void)
 static void
 make_socket(const char *name)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	must(fmt_fit(a.sun_path, sizeof(a.sun_path), "%s/%s", tap_tmpdir(),
@@ -390,7 +390,7 @@ test_read_odd(void)
 static void
 test_read_private(void)
 {
-	static const mode_t open[] = { 0640, 0620, 0610, 0604, 0602, 0601 };
+	static const mode_t open[] = {0640, 0620, 0610, 0604, 0602, 0601};
 	struct buf b = BUF_INIT;
 	struct err err = ERR_INIT;
 	size_t i;
@@ -480,8 +480,8 @@ test_write(void)
 static void
 test_write_modes(void)
 {
-	static const mode_t modes[] = { 0600, 0400, 0640, 0644, 0664, 0000 };
-	static const mode_t masks[] = { 0022, 0000, 0077, 0777 };
+	static const mode_t modes[] = {0600, 0400, 0640, 0644, 0664, 0000};
+	static const mode_t masks[] = {0022, 0000, 0077, 0777};
 	struct err err = ERR_INIT;
 	size_t i, j, bad = 0;
 
@@ -560,26 +560,22 @@ static const struct fault {
 	int sys;
 	int code;
 	const char *text, *trace;
-} faults[] = { { "write", ENOSPC, ERR_IO, "write f/x: No space left",
-	           "write close unlink " },
-	{ "write", EDQUOT, ERR_IO, "write f/x: Disk quota",
-	    "write close unlink " },
-	{ "write", EIO, ERR_IO, "write f/x: Input/output",
-	    "write close unlink " },
-	{ "write", 0, ERR_IO, "write f/x: Input/output",
-	    "write close unlink " },
-	{ "chmod", EPERM, ERR_PERMISSION, "f/x: Operation not permitted",
-	    "write chmod close unlink " },
-	{ "chmod", EROFS, ERR_IO, "f/x: Read-only",
-	    "write chmod close unlink " },
-	{ "sync", EIO, ERR_IO, "sync f/x: Input/output",
-	    "write chmod sync close unlink " },
-	{ "sync", EINTR, ERR_IO, "sync f/x", "write chmod sync close unlink " },
-	{ "close", EIO, ERR_IO, "close f/x", "write chmod sync close unlink " },
-	{ "rename", EACCES, ERR_PERMISSION, "f/x: Permission",
-	    "write chmod sync close rename unlink " },
-	{ "rename", EIO, ERR_IO, "rename to f/x",
-	    "write chmod sync close rename unlink " } };
+} faults[] = {{"write", ENOSPC, ERR_IO, "write f/x: No space left",
+                  "write close unlink "},
+    {"write", EDQUOT, ERR_IO, "write f/x: Disk quota", "write close unlink "},
+    {"write", EIO, ERR_IO, "write f/x: Input/output", "write close unlink "},
+    {"write", 0, ERR_IO, "write f/x: Input/output", "write close unlink "},
+    {"chmod", EPERM, ERR_PERMISSION, "f/x: Operation not permitted",
+        "write chmod close unlink "},
+    {"chmod", EROFS, ERR_IO, "f/x: Read-only", "write chmod close unlink "},
+    {"sync", EIO, ERR_IO, "sync f/x: Input/output",
+        "write chmod sync close unlink "},
+    {"sync", EINTR, ERR_IO, "sync f/x", "write chmod sync close unlink "},
+    {"close", EIO, ERR_IO, "close f/x", "write chmod sync close unlink "},
+    {"rename", EACCES, ERR_PERMISSION, "f/x: Permission",
+        "write chmod sync close rename unlink "},
+    {"rename", EIO, ERR_IO, "rename to f/x",
+        "write chmod sync close rename unlink "}};
 
 static void
 test_faults(void)
@@ -613,8 +609,8 @@ test_faults(void)
 static void
 test_drafts(void)
 {
-	static const char *const failing[] = { "group", "chmod", "owner" };
-	const struct file_access ours = { 0640, geteuid(), getegid() };
+	static const char *const failing[] = {"group", "chmod", "owner"};
+	const struct file_access ours = {0640, geteuid(), getegid()};
 	struct file_draft one, two;
 	struct err err = ERR_INIT;
 	size_t i;
@@ -854,7 +850,7 @@ test_mkdirs(void)
 static void
 test_mkdirs_modes(void)
 {
-	static const mode_t masks[] = { 0000, 0022, 0277, 0777 };
+	static const mode_t masks[] = {0000, 0022, 0277, 0777};
 	struct err err = ERR_INIT;
 	char cwd[4096];
 	struct buf path = BUF_INIT;

@@ -91,16 +91,15 @@ got_fails(void *self, const struct ask *a, const struct answer *answer,
 	return FLOW_NEXT;
 }
 
-static const struct step steps[] = { { "a", ask_a, NULL },
-	{ "none", ask_none, NULL }, { "b", ask_b, got_b },
-	{ "cleanup", ask_clean, got_fails }, { "d", ask_d, NULL },
-	{ NULL, NULL, NULL } };
+static const struct step steps[] = {{"a", ask_a, NULL},
+    {"none", ask_none, NULL}, {"b", ask_b, got_b},
+    {"cleanup", ask_clean, got_fails}, {"d", ask_d, NULL}, {NULL, NULL, NULL}};
 
 /* Answers everything, the last ask of a round first. */
 static enum flow_state
 drive(struct talk *t, const struct err *first_error)
 {
-	const struct answer answer = { .status = 200 };
+	const struct answer answer = {.status = 200};
 	enum flow_state state;
 
 	flow_init(&t->flow, "talk", steps, 3, t);
@@ -119,41 +118,41 @@ drive(struct talk *t, const struct err *first_error)
 int
 main(void)
 {
-	struct talk t = { .stays = 0 };
+	struct talk t = {.stays = 0};
 	struct err err = ERR_INIT;
-	const struct answer answer = { .status = 200 };
+	const struct answer answer = {.status = 200};
 
 	is_int(drive(&t, NULL), FLOW_DONE, "a flow ends");
 	is(t.log, "a-b210cd", "rows go down; one without asks is passed over");
 
-	t = (struct talk) { .stays = 2 };
+	t = (struct talk){.stays = 2};
 	is_int(drive(&t, NULL), FLOW_DONE, "a flow that stays ends too");
 	is(t.log, "a-b210b210b210cd", "a row stays while one answer says so");
 
-	t = (struct talk) { .fail_got = 'b' };
+	t = (struct talk){.fail_got = 'b'};
 	is_int(drive(&t, NULL), FLOW_FAILED, "a bad answer fails the flow");
 	is(t.log, "a-b210c", "the round is heard out, cleanup runs, no more");
 	is(t.flow.err.text, "got b", "the error is the answer's");
 
-	t = (struct talk) { .fail_ask = 'b' };
+	t = (struct talk){.fail_ask = 'b'};
 	is_int(drive(&t, NULL), FLOW_FAILED, "a row that cannot ask fails it");
 	is(t.log, "a-c", "and cleanup still runs");
 
-	t = (struct talk) { .fail_ask = 'd' };
+	t = (struct talk){.fail_ask = 'd'};
 	is_int(drive(&t, NULL), FLOW_FAILED, "a failure below cleanup ends it");
 	is(t.log, "a-b210c", "without a second cleanup");
 
-	t = (struct talk) { .fail_got = 'c' };
+	t = (struct talk){.fail_got = 'c'};
 	is_int(drive(&t, NULL), FLOW_DONE, "nothing can fail in cleanup");
-	t = (struct talk) { .fail_ask = 'c' };
+	t = (struct talk){.fail_ask = 'c'};
 	is_int(drive(&t, NULL), FLOW_DONE, "not even asking");
 
-	t = (struct talk) { .fail_got = 'b' };
+	t = (struct talk){.fail_got = 'b'};
 	err_set(&err, ERR_UNAVAILABLE, "no network");
 	is_int(drive(&t, &err), FLOW_FAILED, "an ask not performed fails it");
 	is(t.flow.err.text, "no network", "the first error stays");
 
-	t = (struct talk) { .stays = 0 };
+	t = (struct talk){.stays = 0};
 	flow_init(&t.flow, "talk", steps, SIZE_MAX, &t);
 	t.fail_ask = 'b';
 	flow_next(&t.flow);

@@ -16,82 +16,80 @@ static const struct {
 	enum identifier_type type;
 	bool wildcard;
 } good[] = {
-	{ "www.example.com", "www.example.com", IDENTIFIER_DNS, false },
-	{ "WWW.Example.COM", "www.example.com", IDENTIFIER_DNS, false },
-	{ "example.com.", "example.com", IDENTIFIER_DNS, false },
-	{ "*.Example.com", "*.example.com", IDENTIFIER_DNS, true },
-	{ "*.example.com.", "*.example.com", IDENTIFIER_DNS, true },
-	{ "localhost", "localhost", IDENTIFIER_DNS, false },
-	{ "XN--MNCHEN-3YA.de", "xn--mnchen-3ya.de", IDENTIFIER_DNS, false },
-	{ "1.2.3.4.in-addr.arpa", "1.2.3.4.in-addr.arpa", IDENTIFIER_DNS,
-	    false },
-	{ "3com.1and1", "3com.1and1", IDENTIFIER_DNS, false },
-	{ L63 ".de", L63 ".de", IDENTIFIER_DNS, false },
-	{ "192.0.2.1", "192.0.2.1", IDENTIFIER_IP, false },
-	/* RFC 5952, 4 and 5 */
-	{ "2001:DB8::1", "2001:db8::1", IDENTIFIER_IP, false },
-	{ "2001:0db8:0000:0000:0000:0000:0002:0001", "2001:db8::2:1",
-	    IDENTIFIER_IP, false },
-	{ "2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1", IDENTIFIER_IP,
-	    false },
-	{ "2001:0:0:1:0:0:0:1", "2001:0:0:1::1", IDENTIFIER_IP, false },
-	{ "2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1", IDENTIFIER_IP, false },
-	{ "0:0:0:0:0:0:0:1", "::1", IDENTIFIER_IP, false },
-	{ "::ffff:c000:201", "::ffff:192.0.2.1", IDENTIFIER_IP, false },
+    {"www.example.com", "www.example.com", IDENTIFIER_DNS, false},
+    {"WWW.Example.COM", "www.example.com", IDENTIFIER_DNS, false},
+    {"example.com.", "example.com", IDENTIFIER_DNS, false},
+    {"*.Example.com", "*.example.com", IDENTIFIER_DNS, true},
+    {"*.example.com.", "*.example.com", IDENTIFIER_DNS, true},
+    {"localhost", "localhost", IDENTIFIER_DNS, false},
+    {"XN--MNCHEN-3YA.de", "xn--mnchen-3ya.de", IDENTIFIER_DNS, false},
+    {"1.2.3.4.in-addr.arpa", "1.2.3.4.in-addr.arpa", IDENTIFIER_DNS, false},
+    {"3com.1and1", "3com.1and1", IDENTIFIER_DNS, false},
+    {L63 ".de", L63 ".de", IDENTIFIER_DNS, false},
+    {"192.0.2.1", "192.0.2.1", IDENTIFIER_IP, false},
+    /* RFC 5952, 4 and 5 */
+    {"2001:DB8::1", "2001:db8::1", IDENTIFIER_IP, false},
+    {"2001:0db8:0000:0000:0000:0000:0002:0001", "2001:db8::2:1", IDENTIFIER_IP,
+        false},
+    {"2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1", IDENTIFIER_IP, false},
+    {"2001:0:0:1:0:0:0:1", "2001:0:0:1::1", IDENTIFIER_IP, false},
+    {"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1", IDENTIFIER_IP, false},
+    {"0:0:0:0:0:0:0:1", "::1", IDENTIFIER_IP, false},
+    {"::ffff:c000:201", "::ffff:192.0.2.1", IDENTIFIER_IP, false},
 };
 
 static const struct {
 	const char *text, *why;
 } bad[] = {
-	{ "", "empty" },
-	{ ".", "empty label" },
-	{ "a..b", "empty label" },
-	{ ".example.com", "empty label" },
-	{ "example.com..", "empty label" },
-	{ "*.", "empty label" },
-	{ "*", "whole first label" },
-	{ "a.*.com", "whole first label" },
-	{ "*.*.com", "whole first label" },
-	{ "w*.example.com", "whole first label" },
-	{ "-a.com", "hyphen" },
-	{ "a-.com", "hyphen" },
-	{ L63 "4.de", "63" },
-	{ "a_b.com", "underscore" },
-	{ "_acme-challenge.example.com", "underscore" },
-	{ "a b.com", "blank" },
-	{ " a.com", "blank" },
-	{ "a.com,b.com", "comma" },
-	{ "a.com;b", "only letters" },
-	{ "a.com\n", "only letters" },
-	{ "a.com\x7f", "only letters" },
-	{ "..", "empty label" },
-	{ "../../etc/passwd", "path" },
-	{ "example.com/", "path" },
-	{ "10.0.0.0/8", "prefix" },
-	{ "https://example.com/", "URL" },
-	{ "me@example.com", "e-mail" },
-	{ "example.com:443", "port" },
-	{ "192.0.2.1:443", "port" },
-	{ "[::1]", "brackets" },
-	{ "[::1", "brackets" },
-	{ "::1]", "brackets" },
-	{ "[2001:db8::1]:443", "brackets" },
-	{ "fe80::1%eth0", "zone" },
-	{ "2001:db8::1::2", "not an IPv6 address" },
-	{ "1:2:3:4:5:6:7:8:9", "not an IPv6 address" },
-	{ "::ffff:192.0.2.256", "not an IPv6 address" },
-	{ "*.2001:db8::1", "not an IPv6 address" },
-	{ "192.0.2.256", "last label is a number" },
-	{ "192.0.2.01", "last label is a number" },
-	{ "192.0.2.1.", "last label is a number" },
-	{ "192.0.2", "last label is a number" },
-	{ "*.192.0.2.1", "last label is a number" },
-	{ "3221225985", "last label is a number" },
-	{ "m\xc3\xbcnchen.de", "U-label" },
-	{ "example\xe3\x80\x82"
-	  "com",
-	    "U-label" },
-	{ "a\xff.com", "U-label" },
+    {"", "empty"},
+    {".", "empty label"},
+    {"a..b", "empty label"},
+    {".example.com", "empty label"},
+    {"example.com..", "empty label"},
+    {"*.", "empty label"},
+    {"*", "whole first label"},
+    {"a.*.com", "whole first label"},
+    {"*.*.com", "whole first label"},
+    {"w*.example.com", "whole first label"},
+    {"-a.com", "hyphen"},
+    {"a-.com", "hyphen"},
+    {L63 "4.de", "63"},
+    {"a_b.com", "underscore"},
+    {"_acme-challenge.example.com", "underscore"},
+    {"a b.com", "blank"},
+    {" a.com", "blank"},
+    {"a.com,b.com", "comma"},
+    {"a.com;b", "only letters"},
+    {"a.com\n", "only letters"},
+    {"a.com\x7f", "only letters"},
+    {"..", "empty label"},
+    {"../../etc/passwd", "path"},
+    {"example.com/", "path"},
+    {"10.0.0.0/8", "prefix"},
+    {"https://example.com/", "URL"},
+    {"me@example.com", "e-mail"},
+    {"example.com:443", "port"},
+    {"192.0.2.1:443", "port"},
+    {"[::1]", "brackets"},
+    {"[::1", "brackets"},
+    {"::1]", "brackets"},
+    {"[2001:db8::1]:443", "brackets"},
+    {"fe80::1%eth0", "zone"},
+    {"2001:db8::1::2", "not an IPv6 address"},
+    {"1:2:3:4:5:6:7:8:9", "not an IPv6 address"},
+    {"::ffff:192.0.2.256", "not an IPv6 address"},
+    {"*.2001:db8::1", "not an IPv6 address"},
+    {"192.0.2.256", "last label is a number"},
+    {"192.0.2.01", "last label is a number"},
+    {"192.0.2.1.", "last label is a number"},
+    {"192.0.2", "last label is a number"},
+    {"*.192.0.2.1", "last label is a number"},
+    {"3221225985", "last label is a number"},
+    {"m\xc3\xbcnchen.de", "U-label"},
+    {"example\xe3\x80\x82"
+     "com",
+        "U-label"},
+    {"a\xff.com", "U-label"},
 };
 
 static void
@@ -150,8 +148,7 @@ static void
 test_address_bytes(void)
 {
 	static const unsigned char mapped[16] = {
-		[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1
-	};
+	    [10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1};
 	struct identifier id;
 	struct err err = ERR_INIT;
 
@@ -167,17 +164,17 @@ static void
 test_sni(void)
 {
 	static const char *const vectors[][2] = {
-		{ "www.Example.com", "www.example.com" },
-		{ "*.example.com", "example.com" },
-		{ "192.0.2.1", "1.2.0.192.in-addr.arpa" },
-		{ "127.0.0.1", "1.0.0.127.in-addr.arpa" },
-		{ "::1",
-		    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
-		    "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa" },
-		/* RFC 3596, 2.5 */
-		{ "4321:0:1:2:3:4:567:89ab",
-		    "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0."
-		    "2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa" },
+	    {"www.Example.com", "www.example.com"},
+	    {"*.example.com", "example.com"},
+	    {"192.0.2.1", "1.2.0.192.in-addr.arpa"},
+	    {"127.0.0.1", "1.0.0.127.in-addr.arpa"},
+	    {"::1",
+	        "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+	        "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa"},
+	    /* RFC 3596, 2.5 */
+	    {"4321:0:1:2:3:4:567:89ab",
+	        "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0."
+	        "2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa"},
 	};
 	char sni[NAME_MAX_LEN + 1];
 	struct identifier id;
@@ -227,21 +224,21 @@ static void
 test_safe(void)
 {
 	static const char *const vectors[][2] = {
-		{ "Example.COM", "example.com" },
-		{ "*.example.com", "wildcard_.example.com" },
-		{ "2001:db8::1", "2001-db8--1" },
-		{ "192.0.2.1", "192.0.2.1" },
-		{ " ", "" },
-		{ "", "" },
-		{ "me+tag@Example.com", "me_plus_tag@example.com" },
-		{ "a/../../../foo", "afoo" },
-		{ "a...b", "a.b" },
-		{ "m\xc3\xbcnchen.de", "mnchen.de" },
-		{ "x,y", "xy" },
-		{ " \t a b \r\n", "a_b" },
-		{ "....", "" },
-		{ "~#!$\\'\"`|;\x7f\x01", "" },
-		{ "A-Z_0@9.", "a-z_0@9." },
+	    {"Example.COM", "example.com"},
+	    {"*.example.com", "wildcard_.example.com"},
+	    {"2001:db8::1", "2001-db8--1"},
+	    {"192.0.2.1", "192.0.2.1"},
+	    {" ", ""},
+	    {"", ""},
+	    {"me+tag@Example.com", "me_plus_tag@example.com"},
+	    {"a/../../../foo", "afoo"},
+	    {"a...b", "a.b"},
+	    {"m\xc3\xbcnchen.de", "mnchen.de"},
+	    {"x,y", "xy"},
+	    {" \t a b \r\n", "a_b"},
+	    {"....", ""},
+	    {"~#!$\\'\"`|;\x7f\x01", ""},
+	    {"A-Z_0@9.", "a-z_0@9."},
 	};
 	char out[64];
 	size_t i;

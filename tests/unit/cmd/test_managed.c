@@ -194,26 +194,25 @@ test_refused(void)
 {
 	static const struct {
 		const char *entry, *why;
-	} rows[] = { { "a.test", "a map of options is wanted" },
-		{ "{}", "names: there are none" },
-		{ "{names: []}", "names: there are none" },
-		{ "{names: ''}", "names: " },
-		{ "{names: {a: b}}", "names: a list is wanted" },
-		{ "{names: [[a.test]]}", "names: a name is wanted" },
-		{ "{names: [a.test, b_c!]}", "names: " },
-		{ "{names: '*.a.test'}", "names: " },
-		{ "{names: a.test, keytype: p256}", "no such option: keytype" },
-		{ "{names: a.test, key_type: ed25519}", "key_type: ed25519" },
-		{ "{names: a.test, key_type: [p256]}", "key_type: a single" },
-		{ "{names: a.test, must_staple: x}", "must_staple: neither" },
-		{ "{names: a.test, must_staple: [1]}", "must_staple: neither" },
-		{ "{names: a.test, challenge: dns-01}", "challenge: " },
-		{ "{names: a.test, challenge: ''}", "challenge: " },
-		{ "{names: a.test, deploy_hook: x}", "deploy_hook: x: an abs" },
-		{ "{names: a.test, deploy_hook: [/x]}",
-		    "deploy_hook: a single" },
-		{ "{names: a.test, cert_name: ..}", "cert_name: .. cannot" },
-		{ "{names: a.test, cert_name: [x]}", "cert_name: a single" } };
+	} rows[] = {{"a.test", "a map of options is wanted"},
+	    {"{}", "names: there are none"},
+	    {"{names: []}", "names: there are none"},
+	    {"{names: ''}", "names: "},
+	    {"{names: {a: b}}", "names: a list is wanted"},
+	    {"{names: [[a.test]]}", "names: a name is wanted"},
+	    {"{names: [a.test, b_c!]}", "names: "},
+	    {"{names: '*.a.test'}", "names: "},
+	    {"{names: a.test, keytype: p256}", "no such option: keytype"},
+	    {"{names: a.test, key_type: ed25519}", "key_type: ed25519"},
+	    {"{names: a.test, key_type: [p256]}", "key_type: a single"},
+	    {"{names: a.test, must_staple: x}", "must_staple: neither"},
+	    {"{names: a.test, must_staple: [1]}", "must_staple: neither"},
+	    {"{names: a.test, challenge: dns-01}", "challenge: "},
+	    {"{names: a.test, challenge: ''}", "challenge: "},
+	    {"{names: a.test, deploy_hook: x}", "deploy_hook: x: an abs"},
+	    {"{names: a.test, deploy_hook: [/x]}", "deploy_hook: a single"},
+	    {"{names: a.test, cert_name: ..}", "cert_name: .. cannot"},
+	    {"{names: a.test, cert_name: [x]}", "cert_name: a single"}};
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

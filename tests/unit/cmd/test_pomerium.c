@@ -169,7 +169,7 @@ test_hosts(void)
 	/* base64 of "- from: https://env.example.com" */
 	static const char policy[] =
 	    "LSBmcm9tOiBodHRwczovL2Vudi5leGFtcGxlLmNvbQ==";
-	struct strings out = { .v = NULL };
+	struct strings out = {.v = NULL};
 	struct buf joined = BUF_INIT;
 	struct err err = ERR_INIT;
 	struct yaml *root;

@@ -48,12 +48,12 @@ static struct err err;
 static void
 begin(void)
 {
-	static const char *const names[] = { "AUTOCERT", "AUTOCERT_CA",
-		"AUTOCERT_EMAIL", "AUTOCERT_USE_STAGING", "AUTOCERT_EAB_KEY_ID",
-		"AUTOCERT_EAB_MAC_KEY", "AUTOCERT_MUST_STAPLE", "AUTOCERT_DIR",
-		"AUTOCERT_TRUSTED_CA", "AUTOCERT_TRUSTED_CA_FILE",
-		"AUTOCERT_TRUSTED_CA_ONLY", "AUTOCERT_CONFIG",
-		"CREDENTIALS_DIRECTORY", "XDG_DATA_HOME" };
+	static const char *const names[] = {"AUTOCERT", "AUTOCERT_CA",
+	    "AUTOCERT_EMAIL", "AUTOCERT_USE_STAGING", "AUTOCERT_EAB_KEY_ID",
+	    "AUTOCERT_EAB_MAC_KEY", "AUTOCERT_MUST_STAPLE", "AUTOCERT_DIR",
+	    "AUTOCERT_TRUSTED_CA", "AUTOCERT_TRUSTED_CA_FILE",
+	    "AUTOCERT_TRUSTED_CA_ONLY", "AUTOCERT_CONFIG",
+	    "CREDENTIALS_DIRECTORY", "XDG_DATA_HOME"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unsetenv(names[i]);
@@ -230,17 +230,15 @@ test_booleans(void)
 	static const struct {
 		const char *word;
 		int environment, file; /* 1, 0, or -1 for an error */
-	} rows[] = { { "1", 1, 1 }, { "t", 1, 1 }, { "T", 1, 1 },
-		{ "true", 1, 1 }, { "TRUE", 1, 1 }, { "True", 1, 1 },
-		{ "0", 0, 0 }, { "f", 0, 0 }, { "F", 0, 0 }, { "false", 0, 0 },
-		{ "FALSE", 0, 0 }, { "False", 0, 0 }, { "yes", -1, 1 },
-		{ "Yes", -1, 1 }, { "YES", -1, 1 }, { "on", -1, 1 },
-		{ "On", -1, 1 }, { "ON", -1, 1 }, { "no", -1, 0 },
-		{ "No", -1, 0 }, { "NO", -1, 0 }, { "off", -1, 0 },
-		{ "Off", -1, 0 }, { "OFF", -1, 0 }, { "tRUE", -1, -1 },
-		{ "y", -1, -1 }, { "n", -1, -1 }, { "2", -1, -1 },
-		{ " 1", -1, 1 }, { "enabled", -1, -1 }, { "", 0, 0 },
-		{ "'yes'", -1, -1 }, { "'true'", -1, 1 }, { "'1'", -1, 1 } };
+	} rows[] = {{"1", 1, 1}, {"t", 1, 1}, {"T", 1, 1}, {"true", 1, 1},
+	    {"TRUE", 1, 1}, {"True", 1, 1}, {"0", 0, 0}, {"f", 0, 0},
+	    {"F", 0, 0}, {"false", 0, 0}, {"FALSE", 0, 0}, {"False", 0, 0},
+	    {"yes", -1, 1}, {"Yes", -1, 1}, {"YES", -1, 1}, {"on", -1, 1},
+	    {"On", -1, 1}, {"ON", -1, 1}, {"no", -1, 0}, {"No", -1, 0},
+	    {"NO", -1, 0}, {"off", -1, 0}, {"Off", -1, 0}, {"OFF", -1, 0},
+	    {"tRUE", -1, -1}, {"y", -1, -1}, {"n", -1, -1}, {"2", -1, -1},
+	    {" 1", -1, 1}, {"enabled", -1, -1}, {"", 0, 0}, {"'yes'", -1, -1},
+	    {"'true'", -1, 1}, {"'1'", -1, 1}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *yaml = xasprintf("x: 1\nautocert: %s\n", rows[i].word);
@@ -310,8 +308,8 @@ test_precedence(void)
 static void
 test_flags(void)
 {
-	static const char *const switches[] = { "staging", "must-staple",
-		"trusted-ca-only" };
+	static const char *const switches[] = {
+	    "staging", "must-staple", "trusted-ca-only"};
 	size_t n;
 	const struct option *options = settings_options(&n);
 	bool sound = true;
@@ -349,15 +347,15 @@ test_flags(void)
 static void
 test_ca(void)
 {
-	static const char *const good[] = { "https://ca.example/dir",
-		"http://localhost:14000/dir", "http://ca.internal/acme",
-		"http://10.0.0.1/dir", "http://[::1]:14000/dir",
-		"https://ca.example:8443" };
-	static const char *const bad[] = { "http://ca.example/dir",
-		"ftp://ca.example/dir", "://x", "https://",
-		"https://user:pw@ca.example/", "https://a b/",
-		"http://localhost.example.com/", "file:///etc/passwd",
-		"ca.example/a b" };
+	static const char *const good[] = {"https://ca.example/dir",
+	    "http://localhost:14000/dir", "http://ca.internal/acme",
+	    "http://10.0.0.1/dir", "http://[::1]:14000/dir",
+	    "https://ca.example:8443"};
+	static const char *const bad[] = {"http://ca.example/dir",
+	    "ftp://ca.example/dir", "://x", "https://",
+	    "https://user:pw@ca.example/", "https://a b/",
+	    "http://localhost.example.com/", "file:///etc/passwd",
+	    "ca.example/a b"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		ok_err(
@@ -372,11 +370,10 @@ test_ca(void)
 static void
 test_controls(void)
 {
-	static const char *const names[] = { "AUTOCERT_CA", "AUTOCERT_EMAIL",
-		"AUTOCERT_EAB_KEY_ID", "AUTOCERT_DIR",
-		"AUTOCERT_TRUSTED_CA_FILE" };
-	static const char *const values[] = { "a\nb", "a\rb", "a\tb",
-		"a\x1b[1m", "a\x7f", "a\xc2\x9b" };
+	static const char *const names[] = {"AUTOCERT_CA", "AUTOCERT_EMAIL",
+	    "AUTOCERT_EAB_KEY_ID", "AUTOCERT_DIR", "AUTOCERT_TRUSTED_CA_FILE"};
+	static const char *const values[] = {
+	    "a\nb", "a\rb", "a\tb", "a\x1b[1m", "a\x7f", "a\xc2\x9b"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++)
@@ -411,8 +408,8 @@ test_eab_pair(void)
 static void
 test_eab_mac(void)
 {
-	static const char *const bad[] = { "c2VjcmV0MQ==", "ab+/", "c2Vj cmV0",
-		"c2VjcmV0\n", "a", "!", "c2VjcmV0=" };
+	static const char *const bad[] = {"c2VjcmV0MQ==", "ab+/", "c2Vj cmV0",
+	    "c2VjcmV0\n", "a", "!", "c2VjcmV0="};
 	static const char key[] = "-_-_c2VjcmV0";
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -467,8 +464,8 @@ test_eab_variable(void)
 static void
 test_eab_file(void)
 {
-	static const char *const texts[] = { "c2VjcmV0", "c2VjcmV0\n",
-		"c2VjcmV0\r\n" };
+	static const char *const texts[] = {
+	    "c2VjcmV0", "c2VjcmV0\n", "c2VjcmV0\r\n"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		begin();
@@ -762,8 +759,8 @@ test_responder_fd(void)
 static void
 test_number(void)
 {
-	static const char *const bad[] = { "", " 1", "1 ", "+1", "-1", "0x10",
-		"1e3", "9", "61", "99999999999999999999999" };
+	static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "0x10",
+	    "1e3", "9", "61", "99999999999999999999999"};
 	long n = 0;
 
 	ok(settings_number("10", 10, 60, &n) == 0 && n == 10, "the least");

@@ -76,9 +76,8 @@ text_at(const struct yaml *root, const char *path)
 static void
 test_empty(void)
 {
-	static const char *const texts[] = { "", "\n", "# only a word\n",
-		"---\n", "--- ~\n", "null\n", "\xef\xbb\xbf", "{}",
-		"---\n...\n" };
+	static const char *const texts[] = {"", "\n", "# only a word\n",
+	    "---\n", "--- ~\n", "null\n", "\xef\xbb\xbf", "{}", "---\n...\n"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct yaml *root = good(texts[i]);
@@ -154,21 +153,19 @@ test_words(void)
 		const char *text;
 		int rc;
 		bool value;
-	} rows[] = { { "true", 0, true }, { "True", 0, true },
-		{ "TRUE", 0, true }, { "yes", 0, true }, { "Yes", 0, true },
-		{ "YES", 0, true }, { "on", 0, true }, { "On", 0, true },
-		{ "ON", 0, true }, { "false", 0, false }, { "False", 0, false },
-		{ "FALSE", 0, false }, { "no", 0, false }, { "No", 0, false },
-		{ "NO", 0, false }, { "off", 0, false }, { "Off", 0, false },
-		{ "OFF", 0, false }, { "tRUE", -1, false }, { "oN", -1, false },
-		{ "y", -1, false }, { "n", -1, false }, { "1", -1, false },
-		{ "t", -1, false }, { "''", -1, false },
-		{ "'true'", -1, false }, { "\"yes\"", -1, false },
-		{ "[true]", -1, false }, { "truex", -1, false },
-		{ "~", -1, false } };
-	static const char *const null[] = { "", "~", "null", "Null", "NULL" };
-	static const char *const some[] = { "''", "'~'", "nULL", "nil", "none",
-		"[]", "{}", "\"null\"" };
+	} rows[] = {{"true", 0, true}, {"True", 0, true}, {"TRUE", 0, true},
+	    {"yes", 0, true}, {"Yes", 0, true}, {"YES", 0, true},
+	    {"on", 0, true}, {"On", 0, true}, {"ON", 0, true},
+	    {"false", 0, false}, {"False", 0, false}, {"FALSE", 0, false},
+	    {"no", 0, false}, {"No", 0, false}, {"NO", 0, false},
+	    {"off", 0, false}, {"Off", 0, false}, {"OFF", 0, false},
+	    {"tRUE", -1, false}, {"oN", -1, false}, {"y", -1, false},
+	    {"n", -1, false}, {"1", -1, false}, {"t", -1, false},
+	    {"''", -1, false}, {"'true'", -1, false}, {"\"yes\"", -1, false},
+	    {"[true]", -1, false}, {"truex", -1, false}, {"~", -1, false}};
+	static const char *const null[] = {"", "~", "null", "Null", "NULL"};
+	static const char *const some[] = {
+	    "''", "'~'", "nULL", "nil", "none", "[]", "{}", "\"null\""};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *text = xasprintf("k: %s\n", rows[i].text);

@@ -34,7 +34,7 @@ run(char *const argv[], int keep_fd, struct err *err)
 
 	if (child_start(argv, keep_fd, &c, err) == -1)
 		return -1;
-	p = (struct pollfd) { .fd = c.fd, .events = POLLIN };
+	p = (struct pollfd){.fd = c.fd, .events = POLLIN};
 	if (poll(&p, 1, 30 * 1000) != 1)
 		kill(c.pid, SIGKILL);
 	return child_wait(&c);
@@ -44,7 +44,7 @@ static int
 run_shell(const char *script, int keep_fd)
 {
 	char *copy = xstrdup(script), sh[] = "sh", dash_c[] = "-c";
-	char *argv[] = { sh, dash_c, copy, NULL };
+	char *argv[] = {sh, dash_c, copy, NULL};
 	struct err err = ERR_INIT;
 	int status = run(argv, keep_fd, &err);
 
@@ -57,7 +57,7 @@ run_shell(const char *script, int keep_fd)
 static bool
 exec_failures_are_seen(void)
 {
-	char path[] = "/nonexistent/program", *argv[] = { path, NULL };
+	char path[] = "/nonexistent/program", *argv[] = {path, NULL};
 	pid_t pid;
 
 	if (posix_spawn(&pid, path, NULL, NULL, argv, environ) != 0)
@@ -104,7 +104,7 @@ test_arguments(void)
 	char script[] = "test $# = 3 && test \"$1\" = 'a  b' && "
 	                "test \"$2\" = '$(exit 9)' && test \"$3\" = ''";
 	char zero[] = "zero", one[] = "a  b", two[] = "$(exit 9)", three[] = "";
-	char *argv[] = { sh, dash_c, script, zero, one, two, three, NULL };
+	char *argv[] = {sh, dash_c, script, zero, one, two, three, NULL};
 	struct err err = ERR_INIT;
 
 	is_int(run(argv, -1, &err), 0, "arguments arrive as they are");
@@ -116,9 +116,9 @@ test_missing(void)
 	char name[] = "autocert-no-such-program";
 	char path[] = "/nonexistent/program", under[] = "/dev/null/program";
 	char empty[] = "";
-	char *by_name[] = { name, NULL }, *by_path[] = { path, NULL };
-	char *in_file[] = { under, NULL }, *nameless[] = { empty, NULL };
-	char *none[] = { NULL };
+	char *by_name[] = {name, NULL}, *by_path[] = {path, NULL};
+	char *in_file[] = {under, NULL}, *nameless[] = {empty, NULL};
+	char *none[] = {NULL};
 	struct err err = ERR_INIT;
 
 	is_refused(by_name, ERR_ABSENT, name, "a name that PATH does not have");
@@ -136,7 +136,7 @@ test_not_executable(void)
 	char *script = xasprintf("%s/script", tap_tmpdir());
 	char *dir = xstrdup(tap_tmpdir());
 	char *path = xasprintf("./%s", dir);
-	char *argv[] = { script, NULL }, *folder[] = { path, NULL };
+	char *argv[] = {script, NULL}, *folder[] = {path, NULL};
 	struct err err = ERR_INIT;
 
 	write_file(script, "#!/bin/sh\nexit 3\n", 0600);
@@ -161,7 +161,7 @@ test_path(void)
 	const char *old = getenv("PATH");
 	char *saved = xstrdup(old ? old : "/bin:/usr/bin");
 	char name[] = "autocert-found";
-	char *argv[] = { name, NULL };
+	char *argv[] = {name, NULL};
 	struct err err = ERR_INIT;
 
 	write_file(script, "#!/bin/sh\nexit 5\n", 0700);
@@ -237,11 +237,11 @@ static void
 test_forwarding(void)
 {
 	char sh[] = "sh", dash_c[] = "-c", script[] = "read line; exit 1";
-	char *argv[] = { sh, dash_c, script, NULL };
+	char *argv[] = {sh, dash_c, script, NULL};
 	struct err err = ERR_INIT;
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = {.events = POLLIN};
 	struct child c;
-	int ends[2] = { -1, -1 }, in = dup(STDIN_FILENO);
+	int ends[2] = {-1, -1}, in = dup(STDIN_FILENO);
 
 	/* A standard input on which nothing ever comes. */
 	ok(in != -1 && pipe2(ends, O_CLOEXEC) == 0 &&
@@ -265,7 +265,7 @@ static void
 test_stolen(void)
 {
 	char sh[] = "sh", dash_c[] = "-c", script[] = "exit 0";
-	char *argv[] = { sh, dash_c, script, NULL };
+	char *argv[] = {sh, dash_c, script, NULL};
 	struct err err = ERR_INIT;
 	struct child c;
 
@@ -280,7 +280,7 @@ static void
 test_unwatched(void)
 {
 	char sleep[] = "sleep", long_time[] = "1000";
-	char *argv[] = { sleep, long_time, NULL };
+	char *argv[] = {sleep, long_time, NULL};
 	struct rlimit old, none;
 	struct err err = ERR_INIT;
 	struct child c;
@@ -303,11 +303,11 @@ static void
 test_own_signals(void)
 {
 	char sh[] = "sh", dash_c[] = "-c", script[] = "read line; exit 1";
-	char *argv[] = { sh, dash_c, script, NULL };
+	char *argv[] = {sh, dash_c, script, NULL};
 	struct err err = ERR_INIT;
 	struct child c;
 	sigset_t term, old;
-	int ends[2] = { -1, -1 }, in = dup(STDIN_FILENO), got = 0, i;
+	int ends[2] = {-1, -1}, in = dup(STDIN_FILENO), got = 0, i;
 
 	ok(in != -1 && pipe2(ends, O_CLOEXEC) == 0 &&
 	        dup2(ends[0], STDIN_FILENO) == STDIN_FILENO,
@@ -339,11 +339,11 @@ static void
 test_background(void)
 {
 	char sh[] = "sh", dash_c[] = "-c", *script;
-	char *argv[] = { sh, dash_c, NULL, NULL };
+	char *argv[] = {sh, dash_c, NULL, NULL};
 	struct err err = ERR_INIT;
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = {.events = POLLIN};
 	struct child c;
-	int ends[2] = { -1, -1 }, kept;
+	int ends[2] = {-1, -1}, kept;
 
 	ok(pipe2(ends, O_CLOEXEC) == 0, "a pipe");
 	kept = fcntl(ends[0], F_DUPFD_CLOEXEC, 6);
@@ -366,14 +366,14 @@ static bool
 deny_pidfd(unsigned int number)
 {
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | number),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	    BPF_STMT(
+	        BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | number),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]),
-		.filter = code };
+	struct sock_fprog program = {
+	    .len = sizeof(code) / sizeof(code[0]), .filter = code};
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&

@@ -135,7 +135,7 @@ folder(const char *name, mode_t mode)
 static int
 run_path(const char *path, long timeout_ms, struct buf *out, struct err *err)
 {
-	struct hook hook = { .path = path, .timeout_ms = timeout_ms };
+	struct hook hook = {.path = path, .timeout_ms = timeout_ms};
 
 	return hook_run(&hook, out, err);
 }
@@ -225,9 +225,9 @@ expected(const char *path)
 static int
 run_us(const char *path, struct buf *out, struct err *err)
 {
-	static const char *const env[] = { "TELL=a  b;$(exit 9)",
-		"AUTOCERT_NAME=www.example.com", NULL };
-	struct hook hook = { .path = path, .env = env, .timeout_ms = LONG_MS };
+	static const char *const env[] = {
+	    "TELL=a  b;$(exit 9)", "AUTOCERT_NAME=www.example.com", NULL};
+	struct hook hook = {.path = path, .env = env, .timeout_ms = LONG_MS};
 
 	return hook_run(&hook, out, err);
 }
@@ -325,7 +325,7 @@ test_descriptors(void)
 static bool
 exec_failures_are_seen(void)
 {
-	char path[] = "/nonexistent/program", *argv[] = { path, NULL };
+	char path[] = "/nonexistent/program", *argv[] = {path, NULL};
 	pid_t pid;
 
 	if (posix_spawn(&pid, path, NULL, NULL, argv, environ) != 0)
@@ -425,7 +425,7 @@ test_printed(void)
 static void
 test_megabyte(void)
 {
-	struct buf out = BUF_INIT, small = { .max = 100 };
+	struct buf out = BUF_INIT, small = {.max = 100};
 	struct err err = ERR_INIT;
 
 	fails(run_script(MEGABYTE, LONG_MS, &out, &err), &err, ERR_HOOK,
@@ -443,8 +443,7 @@ test_cap(void)
 {
 	char *path = script("hook", "echo 1234; echo 12345678; echo 1");
 	struct hook hook = {
-		.path = path, .timeout_ms = LONG_MS, .output_max = 10
-	};
+	    .path = path, .timeout_ms = LONG_MS, .output_max = 10};
 	struct buf out = BUF_INIT;
 	struct err err = ERR_INIT;
 
@@ -487,7 +486,7 @@ life_line(char **path)
 static bool
 all_dead(int fd)
 {
-	struct pollfd p = { .fd = fd }; /* POLLHUP alone */
+	struct pollfd p = {.fd = fd}; /* POLLHUP alone */
 
 	return poll(&p, 1, 10 * 1000) == 1 && p.revents & POLLHUP;
 }
@@ -580,7 +579,7 @@ on_alarm(int number)
 static void
 test_interrupted(void)
 {
-	struct sigaction act = { .sa_handler = on_alarm }, old;
+	struct sigaction act = {.sa_handler = on_alarm}, old;
 	struct err err = ERR_INIT;
 	char *body = xasprintf("kill -ALRM %ld; kill -ALRM %ld; exit 5",
 	    (long)getpid(), (long)getpid());
@@ -810,7 +809,7 @@ out:
 static char *
 listed(const char *dir, struct err *err)
 {
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct buf all = BUF_INIT;
 	char *text;
 	size_t i;
@@ -828,10 +827,10 @@ listed(const char *dir, struct err *err)
 static void
 test_list(void)
 {
-	static const char *const names[] = { "zz", "10-nginx", "2", "A_b.sh",
-		".hidden", "copy~", "x.bak", "x.bak.sh", "bak", "x.dpkg-old",
-		"x.dpkg-new", "x.dpkg-", "dpkg-x", "x.dpkg-old.sh", "a b",
-		"a+b", "#a#", "gr\303\274n", "-dash", "README" };
+	static const char *const names[] = {"zz", "10-nginx", "2", "A_b.sh",
+	    ".hidden", "copy~", "x.bak", "x.bak.sh", "bak", "x.dpkg-old",
+	    "x.dpkg-new", "x.dpkg-", "dpkg-x", "x.dpkg-old.sh", "a b", "a+b",
+	    "#a#", "gr\303\274n", "-dash", "README"};
 	char *dir = folder("list", 0755), *text, *path, *link;
 	struct err err = ERR_INIT;
 	size_t i;
@@ -860,7 +859,7 @@ test_list_none(void)
 {
 	char *none = path_of("no-such-folder"), *file = marker("no-folder");
 	char *text, *empty = folder("empty", 0755);
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct err err = ERR_INIT;
 
 	text = listed(none, &err);
@@ -884,14 +883,14 @@ static bool
 deny_pidfd(void)
 {
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	    BPF_STMT(
+	        BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]),
-		.filter = code };
+	struct sock_fprog program = {
+	    .len = sizeof(code) / sizeof(code[0]), .filter = code};
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&

@@ -67,7 +67,7 @@ enum leaf { LEAF_GOOD, LEAF_OTHER_NAME, LEAF_EXPIRED };
 static struct issued
 issue(const char *name, const struct issued *ca, enum leaf kind)
 {
-	static const unsigned char loopback[] = { 127, 0, 0, 1 };
+	static const unsigned char loopback[] = {127, 0, 0, 1};
 	static unsigned char serial;
 	time_t now = time(NULL);
 	struct issued it;
@@ -160,7 +160,7 @@ enum after { KEEP, CLOSE, RESET, HANG };
 static void
 link_end(struct link *l, enum after after)
 {
-	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
 	char c[512];
 
 	if (after == HANG)
@@ -186,79 +186,74 @@ static const struct page {
 	const char *path, *text;
 	enum after after;
 } pages[] = {
-	{ "/good", OK "Content-Length: 5\r\n\r\nhello", KEEP },
-	{ "/bye", OK "Content-Length: 5\r\nConnection: close\r\n\r\nhello",
-	    CLOSE },
-	/* Says nothing of it, so the next request meets a dead connection. */
-	{ "/bye-unsaid", OK "Content-Length: 5\r\n\r\nhello", CLOSE },
-	{ "/head", OK "Content-Length: 100000\r\nReplay-Nonce: n\r\n\r\n",
-	    KEEP },
-	{ "/fields",
-	    "HTTP/1.1 201 Created\r\n"
-	    "CONTENT-type:  Application/Problem+JSON ; charset=utf-8\r\n"
-	    "Replay-Nonce: first\r\n"
-	    "replay-nonce: \t second \t\r\n"
-	    "Location: https://ca.example/acct/1\r\n"
-	    "Retry-After: 120\r\n"
-	    "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-	    "Link: <https://ca.example/dir>;rel=\"index\"\r\n"
-	    "Link: <https://ca.example/a>;rel=\"alternate\", <b>;rel=up\r\n"
-	    "X-Replay-Nonce: no\r\n"
-	    "Replay-Nonce-X: no\r\n"
-	    "A-Name-That-Is-Longer-Than-Any-That-Anybody-Looks-For: x\r\n"
-	    "Content-Length: 2\r\n\r\n{}",
-	    KEEP },
-	{ "/empty", "HTTP/1.1 204 No Content\r\n\r\n", KEEP },
-	{ "/problem", "HTTP/1.1 429 Slow down\r\nContent-Length: 4\r\n\r\nslow",
-	    KEEP },
-	{ "/redirect",
-	    "HTTP/1.1 302 Found\r\nLocation: /forbidden\r\n"
-	    "Content-Length: 0\r\n\r\n",
-	    KEEP },
-	{ "/forbidden", OK "Content-Length: 0\r\n\r\n", KEEP },
-	{ "/gzip", OK "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx",
-	    KEEP },
-	{ "/identity",
-	    OK "Content-Encoding: identity\r\n"
-	       "Content-Length: 2\r\n\r\nxx",
-	    KEEP },
-	{ "/te-gzip",
-	    OK "Transfer-Encoding: gzip, chunked\r\n\r\n"
-	       "2\r\nxx\r\n0\r\n\r\n",
-	    CLOSE },
-	{ "/chunked",
-	    OK "Transfer-Encoding: chunked\r\nReplay-Nonce: head\r\n"
-	       "\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nReplay-Nonce: trailer\r\n"
-	       "Content-Encoding: gzip\r\n\r\n",
-	    KEEP },
-	{ "/length-more", OK "Content-Length: 50\r\n\r\nhello", CLOSE },
-	{ "/length-less", OK "Content-Length: 2\r\n\r\nhello", CLOSE },
-	{ "/length-huge", OK "Content-Length: 99999999999\r\n\r\nhello", HANG },
-	{ "/no-length", OK "\r\nhello", CLOSE },
-	{ "/interim",
-	    "HTTP/1.1 103 Early Hints\r\nLocation: /early\r\n"
-	    "Link: <early>\r\n\r\n" OK "Content-Length: 5\r\n\r\nhello",
-	    KEEP },
-	{ "/interim-encoded",
-	    "HTTP/1.1 103 Early Hints\r\n"
-	    "Content-Type: text/x\r\n\r\n" OK "Content-Length: 0\r\n\r\n",
-	    KEEP },
-	{ "/old", "hello, I am HTTP/0.9\n", CLOSE },
-	{ "/status-0", "HTTP/1.1 000 What\r\nContent-Length: 0\r\n\r\n",
-	    CLOSE },
-	{ "/status-999", "HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n",
-	    CLOSE },
-	{ "/bare-cr",
-	    OK "Location: a\rReplay-Nonce: b\r\n"
-	       "Content-Length: 0\r\n\r\n",
-	    CLOSE },
-	{ "/silence", "", HANG },
-	{ "/silence-head", OK "Content-Le", HANG },
-	{ "/silence-body", OK "Content-Length: 50\r\n\r\nhello", HANG },
-	{ "/closed", "", CLOSE },
-	{ "/reset", "", RESET },
-	{ "/reset-head", OK "Content-Length: 50\r\n", RESET },
-	{ "/reset-body", OK "Content-Length: 50\r\n\r\nhello", RESET },
+    {"/good", OK "Content-Length: 5\r\n\r\nhello", KEEP},
+    {"/bye", OK "Content-Length: 5\r\nConnection: close\r\n\r\nhello", CLOSE},
+    /* Says nothing of it, so the next request meets a dead connection. */
+    {"/bye-unsaid", OK "Content-Length: 5\r\n\r\nhello", CLOSE},
+    {"/head", OK "Content-Length: 100000\r\nReplay-Nonce: n\r\n\r\n", KEEP},
+    {"/fields",
+        "HTTP/1.1 201 Created\r\n"
+        "CONTENT-type:  Application/Problem+JSON ; charset=utf-8\r\n"
+        "Replay-Nonce: first\r\n"
+        "replay-nonce: \t second \t\r\n"
+        "Location: https://ca.example/acct/1\r\n"
+        "Retry-After: 120\r\n"
+        "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        "Link: <https://ca.example/dir>;rel=\"index\"\r\n"
+        "Link: <https://ca.example/a>;rel=\"alternate\", <b>;rel=up\r\n"
+        "X-Replay-Nonce: no\r\n"
+        "Replay-Nonce-X: no\r\n"
+        "A-Name-That-Is-Longer-Than-Any-That-Anybody-Looks-For: x\r\n"
+        "Content-Length: 2\r\n\r\n{}",
+        KEEP},
+    {"/empty", "HTTP/1.1 204 No Content\r\n\r\n", KEEP},
+    {"/problem", "HTTP/1.1 429 Slow down\r\nContent-Length: 4\r\n\r\nslow",
+        KEEP},
+    {"/redirect",
+        "HTTP/1.1 302 Found\r\nLocation: /forbidden\r\n"
+        "Content-Length: 0\r\n\r\n",
+        KEEP},
+    {"/forbidden", OK "Content-Length: 0\r\n\r\n", KEEP},
+    {"/gzip", OK "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx", KEEP},
+    {"/identity",
+        OK "Content-Encoding: identity\r\n"
+           "Content-Length: 2\r\n\r\nxx",
+        KEEP},
+    {"/te-gzip",
+        OK "Transfer-Encoding: gzip, chunked\r\n\r\n"
+           "2\r\nxx\r\n0\r\n\r\n",
+        CLOSE},
+    {"/chunked",
+        OK "Transfer-Encoding: chunked\r\nReplay-Nonce: head\r\n"
+           "\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nReplay-Nonce: trailer\r\n"
+           "Content-Encoding: gzip\r\n\r\n",
+        KEEP},
+    {"/length-more", OK "Content-Length: 50\r\n\r\nhello", CLOSE},
+    {"/length-less", OK "Content-Length: 2\r\n\r\nhello", CLOSE},
+    {"/length-huge", OK "Content-Length: 99999999999\r\n\r\nhello", HANG},
+    {"/no-length", OK "\r\nhello", CLOSE},
+    {"/interim",
+        "HTTP/1.1 103 Early Hints\r\nLocation: /early\r\n"
+        "Link: <early>\r\n\r\n" OK "Content-Length: 5\r\n\r\nhello",
+        KEEP},
+    {"/interim-encoded",
+        "HTTP/1.1 103 Early Hints\r\n"
+        "Content-Type: text/x\r\n\r\n" OK "Content-Length: 0\r\n\r\n",
+        KEEP},
+    {"/old", "hello, I am HTTP/0.9\n", CLOSE},
+    {"/status-0", "HTTP/1.1 000 What\r\nContent-Length: 0\r\n\r\n", CLOSE},
+    {"/status-999", "HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n", CLOSE},
+    {"/bare-cr",
+        OK "Location: a\rReplay-Nonce: b\r\n"
+           "Content-Length: 0\r\n\r\n",
+        CLOSE},
+    {"/silence", "", HANG},
+    {"/silence-head", OK "Content-Le", HANG},
+    {"/silence-body", OK "Content-Length: 50\r\n\r\nhello", HANG},
+    {"/closed", "", CLOSE},
+    {"/reset", "", RESET},
+    {"/reset-head", OK "Content-Length: 50\r\n", RESET},
+    {"/reset-body", OK "Content-Length: 50\r\n\r\nhello", RESET},
 };
 
 static void
@@ -357,15 +352,15 @@ static const struct {
 	const char *prefix;
 	void (*serve)(struct link *l, const char *arg);
 } makers[] = {
-	{ "/n/", serve_text },
-	{ "/body/", serve_body },
-	{ "/field/", serve_one_field },
-	{ "/fields/", serve_fields },
-	{ "/endless", serve_endless },
-	{ "/chunks", serve_endless_chunks },
-	{ "/trailers", serve_endless_trailers },
-	{ "/interims", serve_interim },
-	{ "/statuses", serve_status_lines },
+    {"/n/", serve_text},
+    {"/body/", serve_body},
+    {"/field/", serve_one_field},
+    {"/fields/", serve_fields},
+    {"/endless", serve_endless},
+    {"/chunks", serve_endless_chunks},
+    {"/trailers", serve_endless_trailers},
+    {"/interims", serve_interim},
+    {"/statuses", serve_status_lines},
 };
 
 /* -- the server ----------------------------------------------------------- */
@@ -459,7 +454,7 @@ serve_connect(
 static void
 serve_link(struct link *l, gnutls_certificate_credentials_t cred)
 {
-	struct buf request = { .max = REQUEST_MAX };
+	struct buf request = {.max = REQUEST_MAX};
 	char *text, *method, *path, *save;
 
 	while (read_request(l, &request)) {
@@ -485,7 +480,7 @@ serve_link(struct link *l, gnutls_certificate_credentials_t cred)
 static int
 listen_on(unsigned short *port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
+	struct sockaddr_in a = {.sin_family = AF_INET};
 	socklen_t len = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -518,7 +513,7 @@ serve(int listener, enum role role, const struct issued *leaf,
 	int n = 0;
 
 	for (;;) {
-		struct link l = { .fd = accept(listener, NULL, NULL) };
+		struct link l = {.fd = accept(listener, NULL, NULL)};
 
 		if (++n == 3 && later)
 			cred = credentials(later);
@@ -624,7 +619,7 @@ on_done(void *arg, const struct http_response *r, const struct err *err)
 static struct http *
 client(const struct http_config *config)
 {
-	static const struct http_config plain = { .proxy = "" };
+	static const struct http_config plain = {.proxy = ""};
 	struct err err = ERR_INIT;
 	struct http *h = http_open(config ? config : &plain, &err);
 
@@ -668,9 +663,9 @@ fetch_with(struct http *h, const char *method, const char *scheme,
 {
 	char *url = xasprintf("%s://127.0.0.1:%d%s", scheme, s->port, path);
 	struct http_request request = {
-		.method = method,
-		.url = url,
-		.plain_ok = strcmp(scheme, "http") == 0,
+	    .method = method,
+	    .url = url,
+	    .plain_ok = strcmp(scheme, "http") == 0,
 	};
 	int rc = perform(h, &request, g);
 
@@ -744,18 +739,18 @@ test_fields(const struct server *s)
 static void
 test_sent(const struct server *s)
 {
-	struct http_config config = { .proxy = "", .user_agent = "tests/1" };
+	struct http_config config = {.proxy = "", .user_agent = "tests/1"};
 	struct http *h = client(&config);
 	char *url = xasprintf("http://127.0.0.1:%d/echo", s->port);
 	char body[] = "{\"a\":1}";
-	struct http_request r = { .method = "POST",
-		.url = url,
-		.body = body,
-		.body_len = 7,
-		.content_type = "application/jose+json",
-		.accept = "application/pem-certificate-chain",
-		.plain_ok = true };
-	struct got g = { .calls = 0 };
+	struct http_request r = {.method = "POST",
+	    .url = url,
+	    .body = body,
+	    .body_len = 7,
+	    .content_type = "application/jose+json",
+	    .accept = "application/pem-certificate-chain",
+	    .plain_ok = true};
+	struct got g = {.calls = 0};
 	struct err err = ERR_INIT;
 
 	ok_err(http_start(h, &r, on_done, &g, &err), &err, "a POST begins");
@@ -777,9 +772,8 @@ test_sent(const struct server *s)
 	free(url);
 
 	url = xasprintf("http://127.0.0.1:%d/echo", s->port);
-	r = (struct http_request) {
-		.method = "POST", .url = url, .plain_ok = true
-	};
+	r = (struct http_request){
+	    .method = "POST", .url = url, .plain_ok = true};
 	ok_err(perform(h, &r, &g), &g.err, "a POST of nothing");
 	ok(strstr(g.body, "\r\nContent-Length: 0\r\n") != NULL, "length 0");
 	ok(!strstr(g.body, "form-urlencoded"), "without a type of curl's");
@@ -794,12 +788,12 @@ test_large_post(const struct server *s)
 	char *url = xasprintf("http://127.0.0.1:%d/echo", s->port);
 	const size_t len = 1200000; /* where curl would say Expect */
 	char *body = xcalloc(1, len);
-	struct http_request r = { .method = "POST",
-		.url = url,
-		.body = body,
-		.body_len = len,
-		.body_max = REQUEST_MAX,
-		.plain_ok = true };
+	struct http_request r = {.method = "POST",
+	    .url = url,
+	    .body = body,
+	    .body_len = len,
+	    .body_max = REQUEST_MAX,
+	    .plain_ok = true};
 	struct got g;
 
 	memset(body, 'b', len);
@@ -850,8 +844,7 @@ test_body_cap(const struct server *s)
 	struct http *h = client(NULL);
 	char *url = xasprintf("http://127.0.0.1:%d/body/1000", s->port);
 	struct http_request r = {
-		.method = "GET", .url = url, .body_max = 1000, .plain_ok = true
-	};
+	    .method = "GET", .url = url, .body_max = 1000, .plain_ok = true};
 	struct got g;
 
 	ok_err(perform(h, &r, &g), &g.err, "a body of just the cap");
@@ -899,13 +892,13 @@ test_protocol(const struct server *s)
 	static const struct {
 		const char *path, *text;
 	} bad[] = {
-		{ "/gzip", "encoded (gzip)" },
-		{ "/identity", "encoded (identity)" },
-		{ "/te-gzip", "transfer coding gzip, chunked" },
-		{ "/old", "not HTTP/1.1" },
-		{ "/status-0", NULL },
-		{ "/status-999", NULL },
-		{ "/bare-cr", "control character" },
+	    {"/gzip", "encoded (gzip)"},
+	    {"/identity", "encoded (identity)"},
+	    {"/te-gzip", "transfer coding gzip, chunked"},
+	    {"/old", "not HTTP/1.1"},
+	    {"/status-0", NULL},
+	    {"/status-999", NULL},
+	    {"/bare-cr", "control character"},
 	};
 	struct http *h = client(NULL);
 	struct got g;
@@ -926,11 +919,11 @@ test_broken(const struct server *s)
 		const char *path, *text;
 		bool repeatable;
 	} broken[] = {
-		{ "/closed", "closed the connection without an answer", true },
-		{ "/reset", "127.0.0.1 broke: ", true },
-		{ "/reset-head", "127.0.0.1", false },
-		{ "/reset-body", "127.0.0.1", false },
-		{ "/length-more", "the answer of 127.0.0.1 broke off", false },
+	    {"/closed", "closed the connection without an answer", true},
+	    {"/reset", "127.0.0.1 broke: ", true},
+	    {"/reset-head", "127.0.0.1", false},
+	    {"/reset-body", "127.0.0.1", false},
+	    {"/length-more", "the answer of 127.0.0.1 broke off", false},
 	};
 	struct http *h = client(NULL);
 	struct got g;
@@ -953,9 +946,9 @@ test_broken(const struct server *s)
 static void
 test_deadlines(const struct server *s)
 {
-	struct http_config total = { .proxy = "", .total_ms = 300 };
-	struct http_config stall = { .proxy = "", .stall_s = 1 };
-	struct http_config connect = { .proxy = "", .connect_ms = 200 };
+	struct http_config total = {.proxy = "", .total_ms = 300};
+	struct http_config stall = {.proxy = "", .stall_s = 1};
+	struct http_config connect = {.proxy = "", .connect_ms = 200};
 	struct server mute;
 	struct got g;
 	int listener = listen_on(&mute.port);
@@ -991,7 +984,7 @@ test_deadlines(const struct server *s)
 static void
 test_refused(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
+	struct sockaddr_in a = {.sin_family = AF_INET};
 	socklen_t len = sizeof(a);
 	struct server nobody;
 	struct http *h = client(NULL);
@@ -1039,17 +1032,17 @@ test_urls(const struct server *s)
 		int code;
 		const char *text;
 	} bad[] = {
-		{ "http://127.0.0.1/good", false, ERR_PROTOCOL, "https" },
-		{ "file:///etc/hostname", true, 0, NULL },
-		{ "ftp://127.0.0.1/x", true, ERR_PROTOCOL, "https" },
-		{ "/relative", true, ERR_DATA, NULL },
-		{ "", true, ERR_DATA, NULL },
-		{ "https://user@127.0.0.1/", true, ERR_PROTOCOL, "user name" },
+	    {"http://127.0.0.1/good", false, ERR_PROTOCOL, "https"},
+	    {"file:///etc/hostname", true, 0, NULL},
+	    {"ftp://127.0.0.1/x", true, ERR_PROTOCOL, "https"},
+	    {"/relative", true, ERR_DATA, NULL},
+	    {"", true, ERR_DATA, NULL},
+	    {"https://user@127.0.0.1/", true, ERR_PROTOCOL, "user name"},
 	};
 	struct http *h = client(NULL);
-	struct http_request r = { .method = "GET" };
+	struct http_request r = {.method = "GET"};
 	struct err err = ERR_INIT;
-	struct got g = { .calls = 0 };
+	struct got g = {.calls = 0};
 	size_t i;
 	char *url;
 
@@ -1065,16 +1058,14 @@ test_urls(const struct server *s)
 			ok(err.code != ERR_NONE, "'%s' is refused", r.url);
 	}
 	url = xasprintf("http://127.0.0.1:%d/good", s->port);
-	r = (struct http_request) {
-		.method = "BREW", .url = url, .plain_ok = true
-	};
+	r = (struct http_request){
+	    .method = "BREW", .url = url, .plain_ok = true};
 	fails(http_start(h, &r, on_done, &g, &err), &err, ERR_SOFTWARE, "BREW",
 	    "a method that we do not have");
 	free(url);
 	url = xasprintf("http://127.0.0.1:%d/a/../good", s->port);
-	r = (struct http_request) {
-		.method = "GET", .url = url, .plain_ok = true
-	};
+	r = (struct http_request){
+	    .method = "GET", .url = url, .plain_ok = true};
 	ok_err(perform(h, &r, &g), &g.err, "dots in a path");
 	is_int(g.status, 404, "are sent as they are");
 	free(url);
@@ -1110,7 +1101,7 @@ static void
 test_many(const struct server *s)
 {
 	enum { MANY = 50 };
-	struct http_config config = { .proxy = "", .max_connections = 3 };
+	struct http_config config = {.proxy = "", .max_connections = 3};
 	struct http *h = client(&config);
 	struct got *g = xcalloc(MANY, sizeof(*g));
 	struct err err = ERR_INIT;
@@ -1121,8 +1112,7 @@ test_many(const struct server *s)
 	for (i = 0; i < MANY; i++) {
 		char *url = xasprintf("http://127.0.0.1:%d/n/%d", s->port, i);
 		struct http_request r = {
-			.method = "GET", .url = url, .plain_ok = true
-		};
+		    .method = "GET", .url = url, .plain_ok = true};
 
 		if (http_start(h, &r, on_done, &g[i], &err) == -1)
 			diag("%s", err.text);
@@ -1156,8 +1146,7 @@ on_link(void *arg, const struct http_response *response, const struct err *err)
 {
 	struct chain *c = arg;
 	struct http_request r = {
-		.method = "GET", .url = c->url, .plain_ok = true
-	};
+	    .method = "GET", .url = c->url, .plain_ok = true};
 	struct err nested = ERR_INIT;
 
 	if (!response)
@@ -1173,8 +1162,8 @@ on_link(void *arg, const struct http_response *response, const struct err *err)
 static void
 test_callback(const struct server *s)
 {
-	struct chain c = { .h = client(NULL), .left = 4 };
-	struct http_request r = { .method = "GET", .plain_ok = true };
+	struct chain c = {.h = client(NULL), .left = 4};
+	struct http_request r = {.method = "GET", .plain_ok = true};
 	struct err err = ERR_INIT;
 
 	c.url = xasprintf("http://127.0.0.1:%d/good", s->port);
@@ -1192,11 +1181,9 @@ test_close(const struct server *s)
 {
 	struct http *h = client(NULL);
 	char *url = xasprintf("http://127.0.0.1:%d/silence", s->port);
-	struct http_request r = {
-		.method = "GET", .url = url, .plain_ok = true
-	};
+	struct http_request r = {.method = "GET", .url = url, .plain_ok = true};
 	struct err err = ERR_INIT;
-	struct got g = { .calls = 0 };
+	struct got g = {.calls = 0};
 
 	http_start(h, &r, on_done, &g, &err);
 	http_start(h, &r, on_done, &g, &err);
@@ -1213,10 +1200,8 @@ test_wait(const struct server *s)
 {
 	struct http *h = client(NULL);
 	char *url = xasprintf("http://127.0.0.1:%d/silence", s->port);
-	struct http_request r = {
-		.method = "GET", .url = url, .plain_ok = true
-	};
-	struct got g = { .calls = 0 };
+	struct http_request r = {.method = "GET", .url = url, .plain_ok = true};
+	struct got g = {.calls = 0};
 	struct err err = ERR_INIT;
 	bool readable = true;
 	int64_t began;
@@ -1235,7 +1220,7 @@ test_wait(const struct server *s)
 	ok_err(
 	    http_wait(h, ends[0], -1, &readable, &err), &err, "a descriptor");
 	ok(readable && g.calls == 0, "is readable while a request runs");
-	must(read(ends[0], &(char) { 0 }, 1) == 1, "read");
+	must(read(ends[0], &(char){0}, 1) == 1, "read");
 	close(ends[1]);
 	readable = false;
 	ok_err(http_wait(h, ends[0], -1, &readable, &err), &err, "a hang-up");
@@ -1304,11 +1289,11 @@ world_close(struct world *w)
 static struct http_config
 trusting(const char *file, const char *extra, bool only)
 {
-	return (struct http_config) { .proxy = "",
-		.ca_file = file,
-		.extra_ca = extra,
-		.extra_ca_len = extra ? strlen(extra) : 0,
-		.extra_ca_only = only };
+	return (struct http_config){.proxy = "",
+	    .ca_file = file,
+	    .extra_ca = extra,
+	    .extra_ca_len = extra ? strlen(extra) : 0,
+	    .extra_ca_only = only};
 }
 
 static void
@@ -1319,16 +1304,16 @@ test_trust(const struct world *w)
 		bool only, good;
 		const char *name;
 	} cases[] = {
-		{ w->good_file, NULL, false, true, "the system's" },
-		{ w->evil_file, NULL, false, false, "another system's" },
-		{ w->evil_file, w->good_pem, true, true, "extra only" },
-		{ NULL, w->good_pem, true, true, "extra only, no bundle" },
-		{ w->good_file, w->evil_pem, true, false,
-		    "extra only, the system's would do" },
-		{ w->evil_file, w->good_pem, false, true, "extra" },
-		{ w->good_file, w->evil_pem, false, true,
-		    "extra does not do, the system's does" },
-		{ w->evil_file, w->evil_pem, false, false, "neither" },
+	    {w->good_file, NULL, false, true, "the system's"},
+	    {w->evil_file, NULL, false, false, "another system's"},
+	    {w->evil_file, w->good_pem, true, true, "extra only"},
+	    {NULL, w->good_pem, true, true, "extra only, no bundle"},
+	    {w->good_file, w->evil_pem, true, false,
+	        "extra only, the system's would do"},
+	    {w->evil_file, w->good_pem, false, true, "extra"},
+	    {w->good_file, w->evil_pem, false, true,
+	        "extra does not do, the system's does"},
+	    {w->evil_file, w->evil_pem, false, false, "neither"},
 	};
 	struct got g;
 	size_t i;
@@ -1399,7 +1384,7 @@ test_trust_many(const struct world *w)
 	struct http_config config = trusting(w->good_file, w->evil_pem, false);
 	struct http *h = client(&config);
 	char *url = xasprintf("https://127.0.0.1:%d/good", w->tls.port);
-	struct http_request r = { .method = "GET", .url = url };
+	struct http_request r = {.method = "GET", .url = url};
 	struct got *g = xcalloc(MANY, sizeof(*g));
 	struct err err = ERR_INIT;
 	int i, good = 0;
@@ -1570,8 +1555,7 @@ test_proxy(const struct world *w)
 	struct http_config config = trusting(NULL, w->good_pem, true);
 	char *text = xasprintf("http://127.0.0.1:%d", proxy.port);
 	struct http_request r = {
-		.method = "GET", .url = "http://a.example/x", .plain_ok = true
-	};
+	    .method = "GET", .url = "http://a.example/x", .plain_ok = true};
 	struct http *h;
 	struct got g;
 
@@ -1596,7 +1580,7 @@ test_proxy(const struct world *w)
 	ok_err(fetch(h, &proxy, "/good", &g), &g.err,
 	    "\"\" switches the environment's proxy off");
 	http_close(h);
-	config = (struct http_config) { .proxy = NULL };
+	config = (struct http_config){.proxy = NULL};
 	h = client(&config);
 	fails(fetch(h, &proxy, "/good", &g), &g.err, ERR_UNAVAILABLE,
 	    "cannot connect", "NULL does not");
@@ -1675,9 +1659,8 @@ test_tls(void)
 int
 main(void)
 {
-	static const char *const leaking[] = { "http_proxy", "https_proxy",
-		"HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy",
-		"NO_PROXY" };
+	static const char *const leaking[] = {"http_proxy", "https_proxy",
+	    "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"};
 	size_t i;
 
 	for (i = 0; i < LENGTH(leaking); i++)

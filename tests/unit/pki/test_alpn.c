@@ -19,7 +19,7 @@ static const time_t now = 1800000000;
 static struct identifier
 name(const char *text)
 {
-	struct identifier id = { .ip_len = 0 };
+	struct identifier id = {.ip_len = 0};
 	struct err err = ERR_INIT;
 
 	if (identifier_parse(text, &id, &err) == -1)
@@ -67,7 +67,7 @@ test_san(const char *text, int type, const void *want, size_t len)
 static void
 test_extension(void)
 {
-	unsigned char der[64], want[34] = { 0x04, 0x20 };
+	unsigned char der[64], want[34] = {0x04, 0x20};
 	size_t size = sizeof(der);
 	unsigned int critical = 0;
 	gnutls_x509_crt_t crt;
@@ -119,9 +119,9 @@ static void
 test_keys(void)
 {
 	gnutls_x509_crt_t crt[2];
-	struct alpn_cert *cert[2] = { make("www.example.com", &crt[0]),
-		make("www.example.com", &crt[1]) };
-	gnutls_datum_t in = gtls_datum("text", 4), sig = { NULL, 0 };
+	struct alpn_cert *cert[2] = {
+	    make("www.example.com", &crt[0]), make("www.example.com", &crt[1])};
+	gnutls_datum_t in = gtls_datum("text", 4), sig = {NULL, 0};
 	gnutls_pcert_st *pcert = alpn_cert_pcert(cert[0]);
 	unsigned char id[2][32];
 	size_t size = 32;
@@ -155,8 +155,7 @@ test_keys(void)
 int
 main(void)
 {
-	static const unsigned char v6[16] = { 0x20, 0x01, 0x0d,
-		0xb8, [15] = 1 };
+	static const unsigned char v6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
 
 	test_san("www.example.com", GNUTLS_SAN_DNSNAME, "www.example.com", 15);
 	test_san("192.0.2.1", GNUTLS_SAN_IPADDRESS, "\xc0\x00\x02\x01", 4);

@@ -103,132 +103,116 @@ struct spec {
 	bool ca, no_usage, staple, other_key, even;
 };
 
-#define NAMES .names = { "www.example.com", "192.0.2.1", "2001:db8::1" }
+#define NAMES .names = {"www.example.com", "192.0.2.1", "2001:db8::1"}
 #define RAW(bytes) .san = (bytes), .san_len = sizeof(bytes) - 1
 
 static const struct spec specs[EVERYBODY] = {
-	[ROOT] = { .cn = "Root", .by = ROOT, .ca = true },
-	[CA1] = { .cn = "CA 1", .by = ROOT, .ca = true },
-	[CA2] = { .cn = "CA 2", .by = CA1, .ca = true },
-	[LEAF] = { .by = CA1, NAMES },
-	[DEEP] = { .by = CA2, NAMES },
-	[SHORT] = { .by = CA1, .names = { "www.example.com" } },
-	[UPPER] = { .by = CA1,
-	    .names = { "192.0.2.1", "WWW.Example.COM", "2001:db8::1" } },
-	[STAPLED] = { .by = CA1, NAMES, .staple = true },
-	[SOON] = { .by = CA1, NAMES, .from = 3600, .until = 3601 },
+    [ROOT] = {.cn = "Root", .by = ROOT, .ca = true},
+    [CA1] = {.cn = "CA 1", .by = ROOT, .ca = true},
+    [CA2] = {.cn = "CA 2", .by = CA1, .ca = true},
+    [LEAF] = {.by = CA1, NAMES},
+    [DEEP] = {.by = CA2, NAMES},
+    [SHORT] = {.by = CA1, .names = {"www.example.com"}},
+    [UPPER] = {.by = CA1,
+        .names = {"192.0.2.1", "WWW.Example.COM", "2001:db8::1"}},
+    [STAPLED] = {.by = CA1, NAMES, .staple = true},
+    [SOON] = {.by = CA1, NAMES, .from = 3600, .until = 3601},
 
-	[OTHER_KEY] = { .by = CA1, NAMES, .other_key = true },
-	[OTHER_NAME] = { .by = CA1, .names = { "www.example.net" } },
-	[EXTRA] = { .by = CA1,
-	    .names = { "www.example.com", "192.0.2.1", "2001:db8::1",
-	        "mail.example.com" } },
-	[MISSING] = { .by = CA1, .names = { "www.example.com", "192.0.2.1" } },
-	[DOUBLE] = { .by = CA1,
-	    .names = { "www.example.com", "192.0.2.1", "2001:db8::1",
-	        "www.example.com" } },
-	[NO_NAMES] = { .cn = "www.example.com", .by = CA1 },
-	[EXPIRED] = { .by = CA1, NAMES, .from = -DAY, .until = -1 },
-	[FUTURE] = { .by = CA1, NAMES, .from = 3601, .until = DAY },
-	[CA_LEAF] = { .cn = "Leaf",
-	    .by = CA1,
-	    NAMES,
-	    .ca = true,
-	    .key = "p256.pem" },
-	[SHA1_LEAF] = { .by = CA1, NAMES, .digest = GNUTLS_DIG_SHA1 },
-	[MAIL] = { .by = CA1,
-	    RAW("\x30\x17\x82\x0fwww.example.com"
-	        "\x81\x04"
-	        "a@b.") },
-	[NUL_NAME] = { .by = CA1,
-	    RAW("\x30\x13\x82\x11"
-	        "www.example.com\0.") },
-	[NUL_SUBJECT] = { .cn = "www\0.evil", .cn_len = 9, .by = CA1, NAMES },
-	[IP_AS_DNS] = { .by = CA1,
-	    RAW("\x30\x0b\x82\x09"
-	        "192.0.2.1") },
-	[FINAL_DOT] = { .by = CA1,
-	    RAW("\x30\x12\x82\x10"
-	        "www.example.com.") },
-	[IP_OF_FIVE] = { .by = CA1,
-	    RAW("\x30\x07\x87\x05"
-	        "12345") },
-	[UNDERSCORE] = { .by = CA1,
-	    RAW("\x30\x0a\x82\x08"
-	        "a_b.test") },
-	[NO_NAME] = { .by = CA1, RAW("\x30\x02\x82\x00") },
+    [OTHER_KEY] = {.by = CA1, NAMES, .other_key = true},
+    [OTHER_NAME] = {.by = CA1, .names = {"www.example.net"}},
+    [EXTRA] = {.by = CA1,
+        .names = {"www.example.com", "192.0.2.1", "2001:db8::1",
+            "mail.example.com"}},
+    [MISSING] = {.by = CA1, .names = {"www.example.com", "192.0.2.1"}},
+    [DOUBLE] = {.by = CA1,
+        .names = {"www.example.com", "192.0.2.1", "2001:db8::1",
+            "www.example.com"}},
+    [NO_NAMES] = {.cn = "www.example.com", .by = CA1},
+    [EXPIRED] = {.by = CA1, NAMES, .from = -DAY, .until = -1},
+    [FUTURE] = {.by = CA1, NAMES, .from = 3601, .until = DAY},
+    [CA_LEAF] = {.cn = "Leaf", .by = CA1, NAMES, .ca = true, .key = "p256.pem"},
+    [SHA1_LEAF] = {.by = CA1, NAMES, .digest = GNUTLS_DIG_SHA1},
+    [MAIL] = {.by = CA1,
+        RAW("\x30\x17\x82\x0fwww.example.com"
+            "\x81\x04"
+            "a@b.")},
+    [NUL_NAME] = {.by = CA1,
+        RAW("\x30\x13\x82\x11"
+            "www.example.com\0.")},
+    [NUL_SUBJECT] = {.cn = "www\0.evil", .cn_len = 9, .by = CA1, NAMES},
+    [IP_AS_DNS] = {.by = CA1,
+        RAW("\x30\x0b\x82\x09"
+            "192.0.2.1")},
+    [FINAL_DOT] = {.by = CA1,
+        RAW("\x30\x12\x82\x10"
+            "www.example.com.")},
+    [IP_OF_FIVE] = {.by = CA1,
+        RAW("\x30\x07\x87\x05"
+            "12345")},
+    [UNDERSCORE] = {.by = CA1,
+        RAW("\x30\x0a\x82\x08"
+            "a_b.test")},
+    [NO_NAME] = {.by = CA1, RAW("\x30\x02\x82\x00")},
 
-	[STRANGER] = { .cn = "Stranger", .by = STRANGER, .ca = true },
-	[FAKE_CA1] = { .cn = "CA 1", .by = ROOT, .ca = true },
-	[NOT_CA] = { .cn = "Not a CA", .by = ROOT },
-	[BY_NOT_CA] = { .by = NOT_CA, NAMES },
-	[NO_USAGE] = { .cn = "No usage",
-	    .by = ROOT,
-	    .ca = true,
-	    .no_usage = true },
-	[BY_NO_USAGE] = { .by = NO_USAGE, NAMES },
-	[NARROW] = { .cn = "Narrow", .by = ROOT, .ca = true, .path = 1 },
-	[UNDER_NARROW] = { .cn = "Under", .by = NARROW, .ca = true, .path = 1 },
-	[BY_UNDER_NARROW] = { .by = UNDER_NARROW, NAMES },
-	[OLD_CA] = { .cn = "Old CA",
-	    .by = ROOT,
-	    .ca = true,
-	    .from = -2,
-	    .until = -1 },
-	[BY_OLD_CA] = { .by = OLD_CA, NAMES },
-	[SHA1_CA] = { .cn = "SHA-1 CA",
-	    .by = ROOT,
-	    .ca = true,
-	    .digest = GNUTLS_DIG_SHA1 },
-	[BY_SHA1_CA] = { .by = SHA1_CA, NAMES },
-	[OLD_ROOT] = { .cn = "Old Root",
-	    .by = OLD_ROOT,
-	    .ca = true,
-	    .digest = GNUTLS_DIG_SHA1,
-	    .from = -2,
-	    .until = -1 },
-	[BY_OLD_ROOT] = { .by = OLD_ROOT, NAMES },
-	[RSA_CA] = { .cn = "RSA CA",
-	    .by = ROOT,
-	    .ca = true,
-	    .key = "rsa2048-pkcs1.pem" },
-	[BY_RSA_CA] = { .by = RSA_CA, NAMES },
-	[ED_CA] = { .cn = "Ed25519 CA",
-	    .by = ROOT,
-	    .ca = true,
-	    .key = "bad-ed25519.pem" },
-	[BY_ED_CA] = { .by = ED_CA, NAMES, .digest = GNUTLS_DIG_SHA512 },
-	[WEAK_CA] = { .cn = "Weak CA",
-	    .by = ROOT,
-	    .ca = true,
-	    .key = "bad-rsa1024.pem" },
-	[BY_WEAK_CA] = { .by = WEAK_CA, NAMES },
-	[P224_CA] = { .cn = "P-224 CA",
-	    .by = ROOT,
-	    .ca = true,
-	    .key = "bad-p224.pem" },
-	[BY_P224_CA] = { .by = P224_CA, NAMES },
-	[LARGE_RSA] = { .cn = "Large n",
-	    .by = ROOT,
-	    .ca = true,
-	    .n_len = 1025,
-	    .e_len = 3 },
-	[BY_LARGE_RSA] = { .by = LARGE_RSA, NAMES },
-	[LARGE_E] = { .cn = "Large e",
-	    .by = ROOT,
-	    .ca = true,
-	    .n_len = 1024,
-	    .e_len = 9 },
-	[BY_LARGE_E] = { .by = LARGE_E, NAMES },
-	[EVEN_RSA] = { .cn = "Even n",
-	    .by = ROOT,
-	    .ca = true,
-	    .n_len = 256,
-	    .e_len = 3,
-	    .even = true,
-	    .key = "rsa2048-pkcs1.pem" },
-	[BY_EVEN_RSA] = { .by = EVEN_RSA, NAMES },
-	[SELF] = { .cn = "Self", .by = SELF, NAMES, .from = -2, .until = -1 },
+    [STRANGER] = {.cn = "Stranger", .by = STRANGER, .ca = true},
+    [FAKE_CA1] = {.cn = "CA 1", .by = ROOT, .ca = true},
+    [NOT_CA] = {.cn = "Not a CA", .by = ROOT},
+    [BY_NOT_CA] = {.by = NOT_CA, NAMES},
+    [NO_USAGE] = {.cn = "No usage", .by = ROOT, .ca = true, .no_usage = true},
+    [BY_NO_USAGE] = {.by = NO_USAGE, NAMES},
+    [NARROW] = {.cn = "Narrow", .by = ROOT, .ca = true, .path = 1},
+    [UNDER_NARROW] = {.cn = "Under", .by = NARROW, .ca = true, .path = 1},
+    [BY_UNDER_NARROW] = {.by = UNDER_NARROW, NAMES},
+    [OLD_CA] =
+        {.cn = "Old CA", .by = ROOT, .ca = true, .from = -2, .until = -1},
+    [BY_OLD_CA] = {.by = OLD_CA, NAMES},
+    [SHA1_CA] = {.cn = "SHA-1 CA",
+        .by = ROOT,
+        .ca = true,
+        .digest = GNUTLS_DIG_SHA1},
+    [BY_SHA1_CA] = {.by = SHA1_CA, NAMES},
+    [OLD_ROOT] = {.cn = "Old Root",
+        .by = OLD_ROOT,
+        .ca = true,
+        .digest = GNUTLS_DIG_SHA1,
+        .from = -2,
+        .until = -1},
+    [BY_OLD_ROOT] = {.by = OLD_ROOT, NAMES},
+    [RSA_CA] = {.cn = "RSA CA",
+        .by = ROOT,
+        .ca = true,
+        .key = "rsa2048-pkcs1.pem"},
+    [BY_RSA_CA] = {.by = RSA_CA, NAMES},
+    [ED_CA] = {.cn = "Ed25519 CA",
+        .by = ROOT,
+        .ca = true,
+        .key = "bad-ed25519.pem"},
+    [BY_ED_CA] = {.by = ED_CA, NAMES, .digest = GNUTLS_DIG_SHA512},
+    [WEAK_CA] = {.cn = "Weak CA",
+        .by = ROOT,
+        .ca = true,
+        .key = "bad-rsa1024.pem"},
+    [BY_WEAK_CA] = {.by = WEAK_CA, NAMES},
+    [P224_CA] = {.cn = "P-224 CA",
+        .by = ROOT,
+        .ca = true,
+        .key = "bad-p224.pem"},
+    [BY_P224_CA] = {.by = P224_CA, NAMES},
+    [LARGE_RSA] =
+        {.cn = "Large n", .by = ROOT, .ca = true, .n_len = 1025, .e_len = 3},
+    [BY_LARGE_RSA] = {.by = LARGE_RSA, NAMES},
+    [LARGE_E] =
+        {.cn = "Large e", .by = ROOT, .ca = true, .n_len = 1024, .e_len = 9},
+    [BY_LARGE_E] = {.by = LARGE_E, NAMES},
+    [EVEN_RSA] = {.cn = "Even n",
+        .by = ROOT,
+        .ca = true,
+        .n_len = 256,
+        .e_len = 3,
+        .even = true,
+        .key = "rsa2048-pkcs1.pem"},
+    [BY_EVEN_RSA] = {.by = EVEN_RSA, NAMES},
+    [SELF] = {.cn = "Self", .by = SELF, NAMES, .from = -2, .until = -1},
 };
 
 static struct {
@@ -288,7 +272,7 @@ make_key(const struct spec *spec, gnutls_x509_privkey_t *key, size_t who)
 static void
 add_name(gnutls_x509_crt_t crt, const char *text, unsigned int how)
 {
-	struct identifier id = { .ip_len = 0 };
+	struct identifier id = {.ip_len = 0};
 	struct err err = ERR_INIT;
 
 	if (identifier_parse(text, &id, &err) == -1)
@@ -371,7 +355,7 @@ make(const struct spec *spec, size_t who, gnutls_x509_crt_t issuer,
     gnutls_x509_privkey_t issuer_key)
 {
 	gnutls_x509_crt_t crt = world[who].crt;
-	unsigned char serial[2] = { 1, (unsigned char)who };
+	unsigned char serial[2] = {1, (unsigned char)who};
 	size_t len = spec->cn_len;
 
 	if (spec->cn && len == 0)
@@ -397,8 +381,8 @@ make(const struct spec *spec, size_t who, gnutls_x509_crt_t issuer,
 static void
 make_world(void)
 {
-	static const char *const names[] = { "www.example.com", "192.0.2.1",
-		"2001:db8::1" };
+	static const char *const names[] = {
+	    "www.example.com", "192.0.2.1", "2001:db8::1"};
 	struct buf b = data("p256.pem");
 	struct err err = ERR_INIT;
 	struct key *key = key_load("ours", b.data, b.len, &err);
@@ -435,7 +419,7 @@ end_world(void)
 static void
 put_crt(struct buf *b, gnutls_x509_crt_t crt)
 {
-	gnutls_datum_t pem = { NULL, 0 };
+	gnutls_datum_t pem = {NULL, 0};
 
 	gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem);
 	buf_put(b, pem.data, pem.size);
@@ -445,10 +429,10 @@ put_crt(struct buf *b, gnutls_x509_crt_t crt)
 static struct cert_want
 want(void)
 {
-	return (struct cert_want) { .key_id = our_id,
-		.names = wanted,
-		.n_names = COUNT(wanted),
-		.now = now };
+	return (struct cert_want){.key_id = our_id,
+	    .names = wanted,
+	    .n_names = COUNT(wanted),
+	    .now = now};
 }
 
 /* -- chains --------------------------------------------------------------- */
@@ -458,98 +442,94 @@ static const struct {
 	enum who chain[5];
 	const char *why; /* NULL: accepted */
 } chains[] = {
-	{ "leaf and issuer", { LEAF, CA1 }, NULL },
-	{ "root included", { LEAF, CA1, ROOT }, NULL },
-	{ "two intermediates", { DEEP, CA2, CA1 }, NULL },
-	{ "two intermediates and root", { DEEP, CA2, CA1, ROOT }, NULL },
-	{ "a leaf alone", { LEAF }, NULL },
-	{ "names in upper case and another order", { UPPER, CA1 }, NULL },
-	{ "must-staple though not ordered", { STAPLED, CA1 }, NULL },
-	{ "valid in an hour", { SOON, CA1 }, NULL },
-	{ "an RSA issuer", { BY_RSA_CA, RSA_CA }, NULL },
-	{ "an Ed25519 issuer", { BY_ED_CA, ED_CA }, NULL },
-	{ "an expired SHA-1 root at the end", { BY_OLD_ROOT, OLD_ROOT }, NULL },
+    {"leaf and issuer", {LEAF, CA1}, NULL},
+    {"root included", {LEAF, CA1, ROOT}, NULL},
+    {"two intermediates", {DEEP, CA2, CA1}, NULL},
+    {"two intermediates and root", {DEEP, CA2, CA1, ROOT}, NULL},
+    {"a leaf alone", {LEAF}, NULL},
+    {"names in upper case and another order", {UPPER, CA1}, NULL},
+    {"must-staple though not ordered", {STAPLED, CA1}, NULL},
+    {"valid in an hour", {SOON, CA1}, NULL},
+    {"an RSA issuer", {BY_RSA_CA, RSA_CA}, NULL},
+    {"an Ed25519 issuer", {BY_ED_CA, ED_CA}, NULL},
+    {"an expired SHA-1 root at the end", {BY_OLD_ROOT, OLD_ROOT}, NULL},
 
-	{ "another key", { OTHER_KEY, CA1 }, "for another key" },
-	{ "another name", { OTHER_NAME, CA1 },
-	    "names www.example.net, which was not ordered" },
-	{ "a name too many", { EXTRA, CA1 },
-	    "names mail.example.com, which was not ordered" },
-	{ "a name too few", { MISSING, CA1 },
-	    "does not name 2001:db8::1, which was ordered" },
-	{ "a name twice", { DOUBLE, CA1 }, "names www.example.com twice" },
-	{ "a name only in the subject", { NO_NAMES, CA1 },
-	    "does not name www.example.com" },
-	{ "expired", { EXPIRED, CA1 },
-	    "certificate 1 expired at 2027-01-15T07:59:59Z, and now is "
-	    "2027-01-15T08:00:00Z" },
-	{ "from the future", { FUTURE, CA1 },
-	    "certificate 1 is not valid before 2027-01-15T09:00:01Z, and now "
-	    "is 2027-01-15T08:00:00Z" },
-	{ "a CA's certificate", { CA_LEAF, CA1 }, "it is a CA's certificate" },
-	{ "signed with SHA-1", { SHA1_LEAF, CA1 },
-	    "certificate 1 is signed with ECDSA-SHA1" },
-	{ "an e-mail address", { MAIL, CA1 },
-	    "neither a DNS name nor an IP address" },
-	{ "a NUL in a name", { NUL_NAME, CA1 },
-	    "a DNS name with a NUL byte in it (\"www.example.com\" and more" },
-	{ "a NUL in the subject", { NUL_SUBJECT, CA1 },
-	    "its subject has a NUL byte" },
-	{ "an address as a DNS name", { IP_AS_DNS, CA1 },
-	    "the DNS name \"192.0.2.1\" is none" },
-	{ "a dot at the end of a name", { FINAL_DOT, CA1 },
-	    "the DNS name \"www.example.com.\" is none" },
-	{ "an address of five bytes", { IP_OF_FIVE, CA1 },
-	    "an IP address of 5 bytes" },
+    {"another key", {OTHER_KEY, CA1}, "for another key"},
+    {"another name", {OTHER_NAME, CA1},
+        "names www.example.net, which was not ordered"},
+    {"a name too many", {EXTRA, CA1},
+        "names mail.example.com, which was not ordered"},
+    {"a name too few", {MISSING, CA1},
+        "does not name 2001:db8::1, which was ordered"},
+    {"a name twice", {DOUBLE, CA1}, "names www.example.com twice"},
+    {"a name only in the subject", {NO_NAMES, CA1},
+        "does not name www.example.com"},
+    {"expired", {EXPIRED, CA1},
+        "certificate 1 expired at 2027-01-15T07:59:59Z, and now is "
+        "2027-01-15T08:00:00Z"},
+    {"from the future", {FUTURE, CA1},
+        "certificate 1 is not valid before 2027-01-15T09:00:01Z, and now "
+        "is 2027-01-15T08:00:00Z"},
+    {"a CA's certificate", {CA_LEAF, CA1}, "it is a CA's certificate"},
+    {"signed with SHA-1", {SHA1_LEAF, CA1},
+        "certificate 1 is signed with ECDSA-SHA1"},
+    {"an e-mail address", {MAIL, CA1}, "neither a DNS name nor an IP address"},
+    {"a NUL in a name", {NUL_NAME, CA1},
+        "a DNS name with a NUL byte in it (\"www.example.com\" and more"},
+    {"a NUL in the subject", {NUL_SUBJECT, CA1}, "its subject has a NUL byte"},
+    {"an address as a DNS name", {IP_AS_DNS, CA1},
+        "the DNS name \"192.0.2.1\" is none"},
+    {"a dot at the end of a name", {FINAL_DOT, CA1},
+        "the DNS name \"www.example.com.\" is none"},
+    {"an address of five bytes", {IP_OF_FIVE, CA1}, "an IP address of 5 bytes"},
 
-	{ "an underscore in a name", { UNDERSCORE, CA1 },
-	    "it names what was not ordered: \"a_b.test\"" },
-	{ "a name of no bytes", { NO_NAME, CA1 },
-	    "certificate 1: Unknown Subject Alternative name" },
+    {"an underscore in a name", {UNDERSCORE, CA1},
+        "it names what was not ordered: \"a_b.test\""},
+    {"a name of no bytes", {NO_NAME, CA1},
+        "certificate 1: Unknown Subject Alternative name"},
 
-	{ "issuer before leaf", { CA1, LEAF },
-	    "certificate 2 is for our key, but it has to be the first" },
-	{ "intermediates in wrong order", { DEEP, CA1, CA2 },
-	    "certificate 1 was issued by \"CN=CA 2\", but number 2 is "
-	    "\"CN=CA 1\"" },
-	{ "an intermediate is missing", { DEEP, CA1, ROOT },
-	    "certificate 1 was issued by \"CN=CA 2\"" },
-	{ "an intermediate twice", { LEAF, CA1, CA1 },
-	    "certificate 3 is number 2 again" },
-	{ "a leaf twice", { LEAF, LEAF, CA1 },
-	    "certificate 2 is number 1 again" },
-	{ "a root twice", { LEAF, CA1, ROOT, ROOT },
-	    "certificate 4 is number 3 again" },
-	{ "a stranger at the end", { LEAF, CA1, STRANGER },
-	    "certificate 2 was issued by \"CN=Root\", but number 3 is "
-	    "\"CN=Stranger\"" },
-	{ "something behind the root", { LEAF, CA1, ROOT, CA2 },
-	    "certificate 3 was issued by \"CN=Root\", but number 4 is" },
-	{ "an issuer of the same name", { LEAF, FAKE_CA1 },
-	    "certificate 1 was not signed by the key of number 2" },
-	{ "an issuer that is no CA", { BY_NOT_CA, NOT_CA },
-	    "certificate 2 issued number 1 but is not a CA's" },
-	{ "an issuer that may not sign", { BY_NO_USAGE, NO_USAGE },
-	    "certificate 2 may not sign certificates" },
-	{ "a path too long", { BY_UNDER_NARROW, UNDER_NARROW, NARROW },
-	    "certificate 3 may have 0 CAs below it, not 1" },
-	{ "an expired intermediate", { BY_OLD_CA, OLD_CA },
-	    "certificate 2 expired at" },
-	{ "an intermediate signed with SHA-1", { BY_SHA1_CA, SHA1_CA },
-	    "certificate 2 is signed with ECDSA-SHA1" },
-	{ "an issuer with a weak RSA key", { BY_WEAK_CA, WEAK_CA },
-	    "certificate 2 has a public key that is not acceptable: RSA, "
-	    "1024 bits" },
-	{ "an issuer with a weak curve", { BY_P224_CA, P224_CA },
-	    "certificate 2 has a public key that is not acceptable" },
-	{ "a leaf that is its own issuer is no root", { SELF },
-	    "certificate 1 expired at" },
-	{ "an issuer with an RSA key that takes long",
-	    { BY_LARGE_RSA, LARGE_RSA }, "not acceptable: RSA, 8200 bits" },
-	{ "an issuer with an exponent that takes long", { BY_LARGE_E, LARGE_E },
-	    "certificate 2 has an RSA exponent of 9 bytes" },
-	{ "an issuer with an even modulus", { BY_EVEN_RSA, EVEN_RSA },
-	    "certificate 1 was not signed by the key of number 2" },
+    {"issuer before leaf", {CA1, LEAF},
+        "certificate 2 is for our key, but it has to be the first"},
+    {"intermediates in wrong order", {DEEP, CA1, CA2},
+        "certificate 1 was issued by \"CN=CA 2\", but number 2 is "
+        "\"CN=CA 1\""},
+    {"an intermediate is missing", {DEEP, CA1, ROOT},
+        "certificate 1 was issued by \"CN=CA 2\""},
+    {"an intermediate twice", {LEAF, CA1, CA1},
+        "certificate 3 is number 2 again"},
+    {"a leaf twice", {LEAF, LEAF, CA1}, "certificate 2 is number 1 again"},
+    {"a root twice", {LEAF, CA1, ROOT, ROOT},
+        "certificate 4 is number 3 again"},
+    {"a stranger at the end", {LEAF, CA1, STRANGER},
+        "certificate 2 was issued by \"CN=Root\", but number 3 is "
+        "\"CN=Stranger\""},
+    {"something behind the root", {LEAF, CA1, ROOT, CA2},
+        "certificate 3 was issued by \"CN=Root\", but number 4 is"},
+    {"an issuer of the same name", {LEAF, FAKE_CA1},
+        "certificate 1 was not signed by the key of number 2"},
+    {"an issuer that is no CA", {BY_NOT_CA, NOT_CA},
+        "certificate 2 issued number 1 but is not a CA's"},
+    {"an issuer that may not sign", {BY_NO_USAGE, NO_USAGE},
+        "certificate 2 may not sign certificates"},
+    {"a path too long", {BY_UNDER_NARROW, UNDER_NARROW, NARROW},
+        "certificate 3 may have 0 CAs below it, not 1"},
+    {"an expired intermediate", {BY_OLD_CA, OLD_CA},
+        "certificate 2 expired at"},
+    {"an intermediate signed with SHA-1", {BY_SHA1_CA, SHA1_CA},
+        "certificate 2 is signed with ECDSA-SHA1"},
+    {"an issuer with a weak RSA key", {BY_WEAK_CA, WEAK_CA},
+        "certificate 2 has a public key that is not acceptable: RSA, "
+        "1024 bits"},
+    {"an issuer with a weak curve", {BY_P224_CA, P224_CA},
+        "certificate 2 has a public key that is not acceptable"},
+    {"a leaf that is its own issuer is no root", {SELF},
+        "certificate 1 expired at"},
+    {"an issuer with an RSA key that takes long", {BY_LARGE_RSA, LARGE_RSA},
+        "not acceptable: RSA, 8200 bits"},
+    {"an issuer with an exponent that takes long", {BY_LARGE_E, LARGE_E},
+        "certificate 2 has an RSA exponent of 9 bytes"},
+    {"an issuer with an even modulus", {BY_EVEN_RSA, EVEN_RSA},
+        "certificate 1 was not signed by the key of number 2"},
 };
 
 static void
@@ -609,10 +589,10 @@ test_wants(void)
 	/* openssl's idea of a chain, and its MD5 */
 	ok_err(cert_read("file", file.data, file.len, &cert, &err), &err,
 	    "chain.pem");
-	w = (struct cert_want) { .key_id = our_id,
-		.names = wanted,
-		.n_names = 2,
-		.now = cert.not_before };
+	w = (struct cert_want){.key_id = our_id,
+	    .names = wanted,
+	    .n_names = 2,
+	    .now = cert.not_before};
 	judge(&file, &w, NULL, "a chain made by openssl");
 	w.now++;
 	judge(&md5, &w, "signed with RSA-MD5", "MD5");
@@ -626,7 +606,7 @@ test_wants(void)
 static void
 put_long(struct buf *b, size_t n)
 {
-	struct spec spec = { .ca = true };
+	struct spec spec = {.ca = true};
 	gnutls_x509_crt_t above = world[ROOT].crt;
 	gnutls_x509_privkey_t key = world[ROOT].key;
 	struct buf *pem = xcalloc(n, sizeof(*pem));
@@ -663,9 +643,9 @@ test_length(void)
 		size_t n;
 		const char *why;
 	} lengths[] = {
-		{ 10, NULL },
-		{ 11, "more than 10 certificates" },
-		{ 17, "more than 10 certificates" },
+	    {10, NULL},
+	    {11, "more than 10 certificates"},
+	    {17, "more than 10 certificates"},
 	};
 	struct cert_want w = want();
 
@@ -684,66 +664,66 @@ test_length(void)
 static const struct {
 	const char *what, *a, *b, *c, *why;
 } texts[] = {
-	{ "nothing", "", "", "", NULL },
-	{ "blank lines", "\n\r\n \t\n", "\n\n", "\n\t\n", NULL },
-	{ "text before", "text\n", "", "",
-	    "byte 1: something that is not a PEM certificate: \"text\"" },
-	{ "text between", "", "\n  subject=/CN=x\n", "",
-	    "something that is not a PEM certificate: \"subject=/CN=x\"" },
-	{ "text behind", "", "", "end", "certificate: \"end\"" },
-	{ "a blank before BEGIN", " ", "", "", "byte 2: something" },
-	{ "a terminal's escapes", "\x1b[2J\n", "", "", "\"?[2J\"" },
-	{ "a private key first", "-----BEGIN PRIVATE KEY-----\n", "", "",
-	    "a block \"PRIVATE KEY\": only CERTIFICATE blocks" },
-	{ "a private key behind", "", "",
-	    "-----BEGIN EC PRIVATE KEY-----\nAAAA\n"
-	    "-----END EC PRIVATE KEY-----\n",
-	    "a block \"EC PRIVATE KEY\"" },
-	{ "an old label", "", "-----BEGIN X509 CERTIFICATE-----\n", "",
-	    "a block \"X509 CERTIFICATE\"" },
-	{ "a trusted certificate", "", "-----BEGIN TRUSTED CERTIFICATE-----\n",
-	    "", "a block \"TRUSTED CERTIFICATE\"" },
-	{ "a longer label", "-----BEGIN CERTIFICATE REQUEST-----\n", "", "",
-	    "a block \"CERTIFICATE REQUEST\"" },
-	{ "no label", "-----BEGIN \n", "", "", "a block \"\"" },
-	{ "a label without an end", "-----BEGIN CERTIFICATE\n", "", "",
-	    "a block \"CERTIFICATE\"" },
-	{ "text behind BEGIN", "-----BEGIN CERTIFICATE-----AAAA\n", "", "",
-	    "certificate 1: text behind its BEGIN" },
-	{ "an empty block",
-	    "-----BEGIN CERTIFICATE-----\n"
-	    "-----END CERTIFICATE-----\n",
-	    "", "", "certificate 1: not base64" },
-	{ "a block without END", "-----BEGIN CERTIFICATE-----\nAAAA\n", "", "",
-	    "certificate 1: cut off, or its END line is missing" },
-	{ "END in the middle of a line",
-	    "-----BEGIN CERTIFICATE-----\n"
-	    "AAAA-----END CERTIFICATE-----\n",
-	    "", "", "certificate 1: cut" },
-	{ "text behind END",
-	    "-----BEGIN CERTIFICATE-----\nAAAA\n"
-	    "-----END CERTIFICATE-----x\n",
-	    "", "", "certificate 1: text behind its END" },
-	{ "another block's END",
-	    "-----BEGIN CERTIFICATE-----\nAAAA\n"
-	    "-----END PRIVATE KEY-----\n",
-	    "", "", "certificate 1: cut" },
-	{ "base64url",
-	    "-----BEGIN CERTIFICATE-----\n__8A\n"
-	    "-----END CERTIFICATE-----\n",
-	    "", "", "certificate 1: not base64" },
-	{ "headers",
-	    "-----BEGIN CERTIFICATE-----\nProc: 4\n\nAAAA\n"
-	    "-----END CERTIFICATE-----\n",
-	    "", "", "certificate 1: not base64" },
-	{ "no DER in it",
-	    "-----BEGIN CERTIFICATE-----\nAAAA\n"
-	    "-----END CERTIFICATE-----\n",
-	    "", "", "certificate 1: ASN1" },
-	{ "a block of BEGINs",
-	    "-----BEGIN CERTIFICATE-----\n"
-	    "-----BEGIN CERTIFICATE-----\n",
-	    "", "", "certificate 1: cut off" },
+    {"nothing", "", "", "", NULL},
+    {"blank lines", "\n\r\n \t\n", "\n\n", "\n\t\n", NULL},
+    {"text before", "text\n", "", "",
+        "byte 1: something that is not a PEM certificate: \"text\""},
+    {"text between", "", "\n  subject=/CN=x\n", "",
+        "something that is not a PEM certificate: \"subject=/CN=x\""},
+    {"text behind", "", "", "end", "certificate: \"end\""},
+    {"a blank before BEGIN", " ", "", "", "byte 2: something"},
+    {"a terminal's escapes", "\x1b[2J\n", "", "", "\"?[2J\""},
+    {"a private key first", "-----BEGIN PRIVATE KEY-----\n", "", "",
+        "a block \"PRIVATE KEY\": only CERTIFICATE blocks"},
+    {"a private key behind", "", "",
+        "-----BEGIN EC PRIVATE KEY-----\nAAAA\n"
+        "-----END EC PRIVATE KEY-----\n",
+        "a block \"EC PRIVATE KEY\""},
+    {"an old label", "", "-----BEGIN X509 CERTIFICATE-----\n", "",
+        "a block \"X509 CERTIFICATE\""},
+    {"a trusted certificate", "", "-----BEGIN TRUSTED CERTIFICATE-----\n", "",
+        "a block \"TRUSTED CERTIFICATE\""},
+    {"a longer label", "-----BEGIN CERTIFICATE REQUEST-----\n", "", "",
+        "a block \"CERTIFICATE REQUEST\""},
+    {"no label", "-----BEGIN \n", "", "", "a block \"\""},
+    {"a label without an end", "-----BEGIN CERTIFICATE\n", "", "",
+        "a block \"CERTIFICATE\""},
+    {"text behind BEGIN", "-----BEGIN CERTIFICATE-----AAAA\n", "", "",
+        "certificate 1: text behind its BEGIN"},
+    {"an empty block",
+        "-----BEGIN CERTIFICATE-----\n"
+        "-----END CERTIFICATE-----\n",
+        "", "", "certificate 1: not base64"},
+    {"a block without END", "-----BEGIN CERTIFICATE-----\nAAAA\n", "", "",
+        "certificate 1: cut off, or its END line is missing"},
+    {"END in the middle of a line",
+        "-----BEGIN CERTIFICATE-----\n"
+        "AAAA-----END CERTIFICATE-----\n",
+        "", "", "certificate 1: cut"},
+    {"text behind END",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n"
+        "-----END CERTIFICATE-----x\n",
+        "", "", "certificate 1: text behind its END"},
+    {"another block's END",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n"
+        "-----END PRIVATE KEY-----\n",
+        "", "", "certificate 1: cut"},
+    {"base64url",
+        "-----BEGIN CERTIFICATE-----\n__8A\n"
+        "-----END CERTIFICATE-----\n",
+        "", "", "certificate 1: not base64"},
+    {"headers",
+        "-----BEGIN CERTIFICATE-----\nProc: 4\n\nAAAA\n"
+        "-----END CERTIFICATE-----\n",
+        "", "", "certificate 1: not base64"},
+    {"no DER in it",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n"
+        "-----END CERTIFICATE-----\n",
+        "", "", "certificate 1: ASN1"},
+    {"a block of BEGINs",
+        "-----BEGIN CERTIFICATE-----\n"
+        "-----BEGIN CERTIFICATE-----\n",
+        "", "", "certificate 1: cut off"},
 };
 
 static void
@@ -769,7 +749,7 @@ test_bytes(void)
 {
 	struct cert_want w = want();
 	struct buf b = BUF_INIT, crlf = BUF_INIT;
-	gnutls_datum_t der = { NULL, 0 };
+	gnutls_datum_t der = {NULL, 0};
 
 	judge(&b, &w, "chain: empty", "nothing at all");
 	buf_puts(&b, " \n\n");
@@ -841,8 +821,8 @@ test_floods(void)
 static void
 test_fields(const struct cert *c)
 {
-	static const char *const names[] = { "www.example.com", "*.example.com",
-		"192.0.2.1", "2001:db8::1", "xn--bcher-kva.example" };
+	static const char *const names[] = {"www.example.com", "*.example.com",
+	    "192.0.2.1", "2001:db8::1", "xn--bcher-kva.example"};
 
 	is_int((long long)c->n_names, 5, "five names; e-mail is passed over");
 	for (size_t i = 0; i < COUNT(names) && i < c->n_names; i++)
@@ -866,7 +846,7 @@ test_read(void)
 	struct buf pem = data("leaf.pem"), b = data("p256.pem");
 	struct buf ari = BUF_INIT;
 	struct err err = ERR_INIT;
-	gnutls_datum_t der = { NULL, 0 };
+	gnutls_datum_t der = {NULL, 0};
 	struct cert c;
 
 	ok_err(
@@ -904,7 +884,7 @@ test_not_read(void)
 	                            "-----END CERTIFICATE-----\n";
 	struct buf key = data("p256.pem"), cut = data("leaf.pem");
 	char *large = xcalloc(1, CERT_SIZE + 1);
-	struct cert c = { .n_names = 42 };
+	struct cert c = {.n_names = 42};
 	struct err err = ERR_INIT;
 
 	fails(cert_read("x", NULL, 0, &c, &err), &err, ERR_DATA,
@@ -958,10 +938,10 @@ test_ari(void)
 static struct cert
 self_issued(const char *cn, size_t len, const char *aia, size_t aia_len)
 {
-	struct spec spec = { .cn = cn, .cn_len = len, .ca = true };
+	struct spec spec = {.cn = cn, .cn_len = len, .ca = true};
 	struct err err = ERR_INIT;
 	struct buf b = BUF_INIT;
-	struct cert c = { .n_names = 0 };
+	struct cert c = {.n_names = 0};
 
 	gnutls_x509_crt_init(&world[NOBODY].crt);
 	make_key(&spec, &world[NOBODY].key, NOBODY);
@@ -1019,10 +999,10 @@ test_ocsp(void)
 static bool
 for_servers(const char *purposes)
 {
-	struct spec spec = { .cn = "x" };
+	struct spec spec = {.cn = "x"};
 	struct err err = ERR_INIT;
 	struct buf b = BUF_INIT;
-	struct cert c = { .n_names = 0 };
+	struct cert c = {.n_names = 0};
 	char *copy = xstrdup(purposes), *rest = copy, *oid;
 
 	gnutls_x509_crt_init(&world[NOBODY].crt);
@@ -1048,16 +1028,14 @@ test_purposes(void)
 	static const struct {
 		const char *purposes;
 		bool want;
-	} rows[] = { { "", true }, { GNUTLS_KP_TLS_WWW_SERVER, true },
-		{ GNUTLS_KP_ANY, true },
-		{ GNUTLS_KP_TLS_WWW_CLIENT " " GNUTLS_KP_TLS_WWW_SERVER, true },
-		{ GNUTLS_KP_TLS_WWW_CLIENT, false },
-		{ GNUTLS_KP_CODE_SIGNING " " GNUTLS_KP_EMAIL_PROTECTION,
-		    false },
-		{ "1.3.6.1.5.5.7.3.11", false },
-		/* longer than GnuTLS reads them */
-		{ LONG_OID, false },
-		{ LONG_OID " " GNUTLS_KP_TLS_WWW_SERVER, true } };
+	} rows[] = {{"", true}, {GNUTLS_KP_TLS_WWW_SERVER, true},
+	    {GNUTLS_KP_ANY, true},
+	    {GNUTLS_KP_TLS_WWW_CLIENT " " GNUTLS_KP_TLS_WWW_SERVER, true},
+	    {GNUTLS_KP_TLS_WWW_CLIENT, false},
+	    {GNUTLS_KP_CODE_SIGNING " " GNUTLS_KP_EMAIL_PROTECTION, false},
+	    {"1.3.6.1.5.5.7.3.11", false},
+	    /* longer than GnuTLS reads them */
+	    {LONG_OID, false}, {LONG_OID " " GNUTLS_KP_TLS_WWW_SERVER, true}};
 
 	for (size_t i = 0; i < COUNT(rows); i++)
 		ok(for_servers(rows[i].purposes) == rows[i].want,
@@ -1072,28 +1050,27 @@ test_covers(void)
 		const char *name, *id;
 		bool covers;
 	} rows[] = {
-		{ "www.example.com", "www.example.com", true },
-		{ "www.example.com", "example.com", false },
-		{ "*.example.com", "www.example.com", true },
-		{ "*.example.com", "*.example.com", true },
-		{ "*.example.com", "example.com", false },
-		{ "*.example.com", "a.b.example.com", false },
-		{ "*.example.com", "*.b.example.com", false },
-		{ "www.example.com", "*.example.com", false },
-		{ "*.example.com", "www.example.net", false },
-		{ "x.example.com", "y.example.com", false },
-		{ "*.0.2.1", "192.0.2.1", false },
-		{ "192.0.2.1", "192.0.2.1", true },
-		{ "192.0.2.1", "192.0.2.2", false },
-		{ "2001:db8::1", "2001:db8:0:0::1", true },
+	    {"www.example.com", "www.example.com", true},
+	    {"www.example.com", "example.com", false},
+	    {"*.example.com", "www.example.com", true},
+	    {"*.example.com", "*.example.com", true},
+	    {"*.example.com", "example.com", false},
+	    {"*.example.com", "a.b.example.com", false},
+	    {"*.example.com", "*.b.example.com", false},
+	    {"www.example.com", "*.example.com", false},
+	    {"*.example.com", "www.example.net", false},
+	    {"x.example.com", "y.example.com", false},
+	    {"*.0.2.1", "192.0.2.1", false},
+	    {"192.0.2.1", "192.0.2.1", true},
+	    {"192.0.2.1", "192.0.2.2", false},
+	    {"2001:db8::1", "2001:db8:0:0::1", true},
 	};
 	struct err err = ERR_INIT;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct identifier name = { .wildcard = true,
-			.value = "*.0.2.1" };
-		struct identifier id = { .ip_len = 0 };
-		struct cert c = { .names = &name, .n_names = 1 };
+		struct identifier name = {.wildcard = true, .value = "*.0.2.1"};
+		struct identifier id = {.ip_len = 0};
+		struct cert c = {.names = &name, .n_names = 1};
 
 		if (strcmp(rows[i].name, "*.0.2.1") != 0)
 			(void)identifier_parse(rows[i].name, &name, &err);
@@ -1133,18 +1110,18 @@ test_not_trusted(void)
 	static const struct {
 		const char *what, *text, *why;
 	} bad[] = {
-		{ "nothing", "", "ca: no certificate in it" },
-		{ "text", "no PEM here\n", "ca: no certificate in it" },
-		{ "a key",
-		    "-----BEGIN PRIVATE KEY-----\nAAAA\n"
-		    "-----END PRIVATE KEY-----\n",
-		    "ca: a block \"PRIVATE KEY\"" },
-		{ "rubbish",
-		    "-----BEGIN CERTIFICATE-----\nAAAA\n"
-		    "-----END CERTIFICATE-----\n",
-		    "ca: certificate 1: ASN1" },
-		{ "half a block", "-----BEGIN CERTIFICATE-----\nAAAA\n",
-		    "ca: certificate 1: cut off" },
+	    {"nothing", "", "ca: no certificate in it"},
+	    {"text", "no PEM here\n", "ca: no certificate in it"},
+	    {"a key",
+	        "-----BEGIN PRIVATE KEY-----\nAAAA\n"
+	        "-----END PRIVATE KEY-----\n",
+	        "ca: a block \"PRIVATE KEY\""},
+	    {"rubbish",
+	        "-----BEGIN CERTIFICATE-----\nAAAA\n"
+	        "-----END CERTIFICATE-----\n",
+	        "ca: certificate 1: ASN1"},
+	    {"half a block", "-----BEGIN CERTIFICATE-----\nAAAA\n",
+	        "ca: certificate 1: cut off"},
 	};
 	struct err err = ERR_INIT;
 	size_t n = 42;

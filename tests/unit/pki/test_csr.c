@@ -14,7 +14,7 @@
 static struct identifier
 name(const char *text)
 {
-	struct identifier id = { .ip_len = 0 };
+	struct identifier id = {.ip_len = 0};
 	struct err err = ERR_INIT;
 
 	if (identifier_parse(text, &id, &err) == -1)
@@ -53,8 +53,8 @@ is_san(gnutls_x509_crq_t crq, unsigned int i, int type, const void *want,
 static void
 test_names(enum key_type type, int algorithm)
 {
-	struct identifier names[] = { name("www.example.com"),
-		name("*.example.com"), name("192.0.2.1"), name("2001:db8::1") };
+	struct identifier names[] = {name("www.example.com"),
+	    name("*.example.com"), name("192.0.2.1"), name("2001:db8::1")};
 	struct err err = ERR_INIT;
 	struct key *key = key_new(type, &err);
 	unsigned char id[32], same[32];
@@ -126,9 +126,8 @@ test_must_staple(bool wanted)
 static void
 test_bytes(void)
 {
-	static const unsigned char want[] = { 0x06, 0x08, 0x2b, 0x06, 0x01,
-		0x05, 0x05, 0x07, 0x01, 0x18, 0x04, 0x05, 0x30, 0x03, 0x02,
-		0x01, 0x05 };
+	static const unsigned char want[] = {0x06, 0x08, 0x2b, 0x06, 0x01, 0x05,
+	    0x05, 0x07, 0x01, 0x18, 0x04, 0x05, 0x30, 0x03, 0x02, 0x01, 0x05};
 	struct identifier id = name("www.example.com");
 	struct err err = ERR_INIT;
 	struct key *key = key_new(KEY_P256, &err);

@@ -74,7 +74,7 @@ test_hmac(void)
 static void
 test_random(void)
 {
-	unsigned char a[32] = { 0 }, b[32] = { 0 };
+	unsigned char a[32] = {0}, b[32] = {0};
 
 	hash_random(a, sizeof(a));
 	hash_random(b, sizeof(b));

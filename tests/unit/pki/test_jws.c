@@ -62,7 +62,7 @@ put_away(struct parts *p)
 static bool
 verifies(const struct key *key, const struct parts *p)
 {
-	gnutls_datum_t r = gtls_datum(p->sig.data, 32), der = { NULL, 0 };
+	gnutls_datum_t r = gtls_datum(p->sig.data, 32), der = {NULL, 0};
 	gnutls_datum_t s = gtls_datum(p->sig.data + 32, 32), in;
 	char *text = xasprintf("%s.%s", p->protected, p->payload);
 	gnutls_privkey_t priv;

@@ -26,24 +26,24 @@ struct rsa_numbers {
 };
 
 static const struct rsa_numbers rfc7515 = {
-	.n = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp"
-	     "-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWv"
-	     "G6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA"
-	     "9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4L"
-	     "T6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcD"
-	     "TW9gb54h4FRWyuXpoQ",
-	.d = "Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_G"
-	     "Q5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVR"
-	     "UCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYa"
-	     "nrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQ"
-	     "T5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0"
-	     "QU91p1DhOVRuOopznQ",
-	.p = "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBds"
-	     "s1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5"
-	     "xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc",
-	.q = "uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHA"
-	     "jLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtX"
-	     "lnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc",
+    .n = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp"
+         "-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWv"
+         "G6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA"
+         "9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4L"
+         "T6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcD"
+         "TW9gb54h4FRWyuXpoQ",
+    .d = "Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_G"
+         "Q5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVR"
+         "UCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYa"
+         "nrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQ"
+         "T5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0"
+         "QU91p1DhOVRuOopznQ",
+    .p = "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBds"
+         "s1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5"
+         "xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc",
+    .q = "uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHA"
+         "jLYsp1ZSe7zFYHj7C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtX"
+         "lnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9RWdc",
 };
 
 static const char rfc7515_signature[] =
@@ -55,25 +55,25 @@ static const char rfc7515_signature[] =
 
 /* RFC 7517, A.2, whose public half is the example of RFC 7638, 3.1. */
 static const struct rsa_numbers rfc7638 = {
-	.n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86z"
-	     "wu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-"
-	     "5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-"
-	     "65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5haj"
-	     "rn1n91CbOpbISD08qNLyrdkt-"
-	     "bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-"
-	     "G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
-	.d = "X4cTteJY_gn4FYPsXB8rdXix5vwsg1FLN5E3EaG6RJoVH-HLLKD9M7dx5oo7GURk"
-	     "nchnrRweUkC7hT5fJLM0WbFAKNLWY2vv7B6NqXSzUvxT0_YSfqijwp3RTzlBaCxWp"
-	     "4doFk5N2o8Gy_nHNKroADIkJ46pRUohsXywbReAdYaMwFs9tv8d_cPVY3i07a3t8M"
-	     "N6TNwm0dSawm9v47UiCl3Sk5ZiG7xojPLu4sbg1U2jx4IBTNBznbJSzFHK66jT8bg"
-	     "kuqsk0GjskDJk19Z4qwjwbsnn4j2WBii3RL-Us2lGVkY8fkFzme1z0HbIkfz0Y6mq"
-	     "nOYtqc0X4jfcKoAC8Q",
-	.p = "83i-7IvMGXoMXCskv73TKr8637FiO7Z27zv8oj6pbWUQyLPQBQxtPVnwD20R-60e"
-	     "TDmD2ujnMt5PoqMrm8RfmNhVWDtjjMmCMjOpSXicFHj7XOuVIYQyqVWlWEh6dN36G"
-	     "VZYk93N8Bc9vY41xy8B9RzzOGVQzXvNEvn7O0nVbfs",
-	.q = "3dfOR9cuYq-0S-mkFLzgItgMEfFzB2q3hWehMuG0oCuqnb3vobLyumqjVZQO1dIr"
-	     "dwgTnCdpYzBcOfW5r370AFXjiWft_NGEiovonizhKpo9VVS78TzFgxkIdrecRezsZ"
-	     "-1kYd_s1qDbxtkDEgfAITAG9LUnADun4vIcb6yelxk",
+    .n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86z"
+         "wu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-"
+         "5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-"
+         "65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5haj"
+         "rn1n91CbOpbISD08qNLyrdkt-"
+         "bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-"
+         "G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+    .d = "X4cTteJY_gn4FYPsXB8rdXix5vwsg1FLN5E3EaG6RJoVH-HLLKD9M7dx5oo7GURk"
+         "nchnrRweUkC7hT5fJLM0WbFAKNLWY2vv7B6NqXSzUvxT0_YSfqijwp3RTzlBaCxWp"
+         "4doFk5N2o8Gy_nHNKroADIkJ46pRUohsXywbReAdYaMwFs9tv8d_cPVY3i07a3t8M"
+         "N6TNwm0dSawm9v47UiCl3Sk5ZiG7xojPLu4sbg1U2jx4IBTNBznbJSzFHK66jT8bg"
+         "kuqsk0GjskDJk19Z4qwjwbsnn4j2WBii3RL-Us2lGVkY8fkFzme1z0HbIkfz0Y6mq"
+         "nOYtqc0X4jfcKoAC8Q",
+    .p = "83i-7IvMGXoMXCskv73TKr8637FiO7Z27zv8oj6pbWUQyLPQBQxtPVnwD20R-60e"
+         "TDmD2ujnMt5PoqMrm8RfmNhVWDtjjMmCMjOpSXicFHj7XOuVIYQyqVWlWEh6dN36G"
+         "VZYk93N8Bc9vY41xy8B9RzzOGVQzXvNEvn7O0nVbfs",
+    .q = "3dfOR9cuYq-0S-mkFLzgItgMEfFzB2q3hWehMuG0oCuqnb3vobLyumqjVZQO1dIr"
+         "dwgTnCdpYzBcOfW5r370AFXjiWft_NGEiovonizhKpo9VVS78TzFgxkIdrecRezsZ"
+         "-1kYd_s1qDbxtkDEgfAITAG9LUnADun4vIcb6yelxk",
 };
 
 /* -- helpers -- */
@@ -115,7 +115,7 @@ number(const char *text, struct buf *b)
 static struct key *
 reload(gnutls_x509_privkey_t k)
 {
-	gnutls_datum_t pem = { NULL, 0 };
+	gnutls_datum_t pem = {NULL, 0};
 	struct err err = ERR_INIT;
 	struct key *key;
 
@@ -130,7 +130,7 @@ reload(gnutls_x509_privkey_t k)
 static struct key *
 rsa_key(const struct rsa_numbers *rsa)
 {
-	struct buf b[5] = { BUF_INIT };
+	struct buf b[5] = {BUF_INIT};
 	gnutls_datum_t n = number(rsa->n, &b[0]), e = number("AQAB", &b[1]);
 	gnutls_datum_t d = number(rsa->d, &b[2]), p = number(rsa->p, &b[3]);
 	gnutls_datum_t q = number(rsa->q, &b[4]);
@@ -152,7 +152,7 @@ rsa_key(const struct rsa_numbers *rsa)
 static struct key *
 ec_key(void)
 {
-	struct buf b[3] = { BUF_INIT };
+	struct buf b[3] = {BUF_INIT};
 	gnutls_datum_t x = number(X, &b[0]), y = number(Y, &b[1]);
 	gnutls_datum_t d = number(D, &b[2]);
 	gnutls_x509_privkey_t k;
@@ -183,7 +183,7 @@ public_half(const struct key *key)
 static gnutls_datum_t
 spki(const struct key *key)
 {
-	gnutls_datum_t der = { NULL, 0 };
+	gnutls_datum_t der = {NULL, 0};
 	gnutls_pubkey_t pub = public_half(key);
 
 	gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_DER, &der);
@@ -196,8 +196,8 @@ spki(const struct key *key)
 static void
 test_types(void)
 {
-	static const char *const names[] = { "p256", "p384", "rsa2048",
-		"rsa3072", "rsa4096" };
+	static const char *const names[] = {
+	    "p256", "p384", "rsa2048", "rsa3072", "rsa4096"};
 	enum key_type type = KEY_OTHER;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -223,9 +223,9 @@ test_new(void)
 		enum key_type type;
 		const char *alg;
 	} made[] = {
-		{ KEY_P256, "ES256" },
-		{ KEY_P384, "ES384" },
-		{ KEY_RSA2048, "RS256" },
+	    {KEY_P256, "ES256"},
+	    {KEY_P384, "ES384"},
+	    {KEY_RSA2048, "RS256"},
 	};
 	unsigned char id[32], again[32];
 	struct err err = ERR_INIT;
@@ -296,15 +296,15 @@ test_refused(void)
 	static const struct {
 		const char *file, *why;
 	} bad[] = {
-		{ "bad-rsa1024.pem", "1024 bits is too short" },
-		{ "bad-ed25519.pem", "no CA takes this kind" },
-		{ "bad-p224.pem", "no CA takes this kind" },
-		{ "bad-secp256k1.pem", "no usable private key" },
-		{ "bad-explicit.pem", "no usable private key" },
-		{ "bad-encrypted.pem", "is encrypted" },
-		{ "bad-encrypted-sec1.pem", "is encrypted" },
-		{ "bad-mismatch.pem", "is damaged" },
-		{ "leaf.pem", "no usable private key" },
+	    {"bad-rsa1024.pem", "1024 bits is too short"},
+	    {"bad-ed25519.pem", "no CA takes this kind"},
+	    {"bad-p224.pem", "no CA takes this kind"},
+	    {"bad-secp256k1.pem", "no usable private key"},
+	    {"bad-explicit.pem", "no usable private key"},
+	    {"bad-encrypted.pem", "is encrypted"},
+	    {"bad-encrypted-sec1.pem", "is encrypted"},
+	    {"bad-mismatch.pem", "is damaged"},
+	    {"leaf.pem", "no usable private key"},
 	};
 	char *text = xcalloc(1, TOO_LARGE);
 	struct err err = ERR_INIT;

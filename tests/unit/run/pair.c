@@ -43,8 +43,8 @@ add_name(gnutls_x509_crt_t crt, const char *text)
 static void
 identify(gnutls_x509_crt_t crt)
 {
-	static unsigned char serial[] = { 1, 0 };
-	static const unsigned char issuer[] = { 'i', 's', 's', 'u', 'e', 'r' };
+	static unsigned char serial[] = {1, 0};
+	static const unsigned char issuer[] = {'i', 's', 's', 'u', 'e', 'r'};
 
 	serial[1]++;
 	must(gnutls_x509_crt_set_serial(crt, serial, sizeof(serial)), "serial");
@@ -76,7 +76,7 @@ pair_make(const struct pair_spec *spec, struct pair *out)
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t pem;
 
-	*out = (struct pair) { .chain = BUF_INIT, .key = BUF_SECRET };
+	*out = (struct pair){.chain = BUF_INIT, .key = BUF_SECRET};
 	must(key ? key_save(key, &out->key, &err) : -1, "key");
 	handle = key_handle(key);
 	must(gnutls_x509_crt_init(&crt), "certificate");

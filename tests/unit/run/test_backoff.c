@@ -9,8 +9,8 @@ enum { NOW = 1800000000, MINUTE = 60, DAY = 24 * 3600 };
 static void
 test_steps(void)
 {
-	static const time_t steps[] = { MINUTE, 10 * MINUTE, 100 * MINUTE, DAY,
-		DAY, DAY };
+	static const time_t steps[] = {
+	    MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY, DAY};
 	unsigned wrong = 0;
 
 	for (unsigned i = 1; i <= 6; i++) {

@@ -94,10 +94,10 @@ told(const char *want, const char *what)
 static void
 certificate(struct certificate *c, char *name, unsigned char serial)
 {
-	static const unsigned char bytes[] = { 0x00, 0xf0, 0x0d };
+	static const unsigned char bytes[] = {0x00, 0xf0, 0x0d};
 	static char issuer[] = ISSUER;
 
-	*c = (struct certificate) { .issuer = issuer, .name = name };
+	*c = (struct certificate){.issuer = issuer, .name = name};
 	memcpy(c->cert.serial, bytes, sizeof(bytes));
 	c->cert.serial[sizeof(bytes)] = serial;
 	c->cert.serial_len = sizeof(bytes) + 1;
@@ -123,9 +123,8 @@ name_them(void)
 static struct deploy
 with_folder(const char *dir)
 {
-	return (struct deploy) {
-		.store = store, .dir = dir, .timeout_ms = TIMEOUT_MS
-	};
+	return (struct deploy){
+	    .store = store, .dir = dir, .timeout_ms = TIMEOUT_MS};
 }
 
 /* -- whether it has been done --------------------------------------------- */
@@ -138,30 +137,30 @@ static const struct {
 	bool want;
 	const char *what;
 } rules[] = {
-	{ "", NULL, NO_FOLDER, false, "never told, nobody to tell" },
-	{ "", NULL, MISSING, false, "never told, no such folder" },
-	{ "", NULL, EMPTY, false, "never told, nothing in the folder" },
-	{ "", "", EMPTY, false, "never told, a hook of no name" },
-	{ "", "/x", NO_FOLDER, true, "never told, a hook" },
-	{ "", NULL, SOME, true, "never told, a folder with one" },
-	{ "", "/x", SOME, true, "never told, both" },
-	{ "", NULL, UNREADABLE, true, "never told, a folder that is none" },
-	{ "00f00d01", NULL, NO_FOLDER, false, "told, nobody to tell" },
-	{ "00f00d01", "/x", SOME, false, "told" },
-	{ "00f00d01", NULL, UNREADABLE, false, "told, a folder that is none" },
-	{ "00f00d00", "/x", NO_FOLDER, true, "told of another, a hook" },
-	{ "00f00d00", NULL, SOME, true, "told of another, a folder" },
-	{ "00f00d00", NULL, NO_FOLDER, true, "told of another, nobody" },
-	{ "00F00D01", NULL, NO_FOLDER, true, "spelled otherwise" },
-	{ "00f00d0", NULL, NO_FOLDER, true, "a part of it" },
-	{ "00f00d0100", NULL, NO_FOLDER, true, "more than it" },
+    {"", NULL, NO_FOLDER, false, "never told, nobody to tell"},
+    {"", NULL, MISSING, false, "never told, no such folder"},
+    {"", NULL, EMPTY, false, "never told, nothing in the folder"},
+    {"", "", EMPTY, false, "never told, a hook of no name"},
+    {"", "/x", NO_FOLDER, true, "never told, a hook"},
+    {"", NULL, SOME, true, "never told, a folder with one"},
+    {"", "/x", SOME, true, "never told, both"},
+    {"", NULL, UNREADABLE, true, "never told, a folder that is none"},
+    {"00f00d01", NULL, NO_FOLDER, false, "told, nobody to tell"},
+    {"00f00d01", "/x", SOME, false, "told"},
+    {"00f00d01", NULL, UNREADABLE, false, "told, a folder that is none"},
+    {"00f00d00", "/x", NO_FOLDER, true, "told of another, a hook"},
+    {"00f00d00", NULL, SOME, true, "told of another, a folder"},
+    {"00f00d00", NULL, NO_FOLDER, true, "told of another, nobody"},
+    {"00F00D01", NULL, NO_FOLDER, true, "spelled otherwise"},
+    {"00f00d0", NULL, NO_FOLDER, true, "a part of it"},
+    {"00f00d0100", NULL, NO_FOLDER, true, "more than it"},
 };
 
 static void
 test_pending(void)
 {
-	char *dirs[FOLDERS] = { NULL, xasprintf("%s/none", base),
-		xasprintf("%s/empty", base), xasprintf("%s/some", base), NULL };
+	char *dirs[FOLDERS] = {NULL, xasprintf("%s/none", base),
+	    xasprintf("%s/empty", base), xasprintf("%s/some", base), NULL};
 	char name[] = "www.example.com";
 	struct certificate c;
 	struct state state;
@@ -174,7 +173,7 @@ test_pending(void)
 	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		struct deploy d = with_folder(dirs[rules[i].folder]);
 
-		state = (struct state) { .names = NULL };
+		state = (struct state){.names = NULL};
 		if (rules[i].hook)
 			state.deploy_hook = xstrdup(rules[i].hook);
 		snprintf(state.deployed, sizeof(state.deployed), "%s",
@@ -198,9 +197,9 @@ test_pending(void)
 static void
 tells(struct store *s, const char *root, char *name, const char *safe)
 {
-	struct deploy d = { .store = s, .timeout_ms = TIMEOUT_MS };
+	struct deploy d = {.store = s, .timeout_ms = TIMEOUT_MS};
 	char *hook = script("hook", TELL), *got, *want;
-	struct state state = { .names = NULL };
+	struct state state = {.names = NULL};
 	struct err err = ERR_INIT;
 	struct certificate c;
 
@@ -265,7 +264,7 @@ deploy(const char *dir, const char *hook, const char *before,
     char deployed[STATE_SERIAL], struct err *err)
 {
 	struct deploy d = with_folder(dir);
-	struct state state = { .names = NULL };
+	struct state state = {.names = NULL};
 	char name[] = "www.example.com";
 	struct certificate c;
 	int rc;
@@ -383,8 +382,8 @@ test_codes(void)
 	char *file = script("no-folder", ""), *own = script("own", "");
 	char *slow = script("slow", "exec sleep 1000");
 	char deployed[STATE_SERIAL], dots[] = "...";
-	struct deploy d = { .store = store, .timeout_ms = 100 };
-	struct state state = { .names = NULL };
+	struct deploy d = {.store = store, .timeout_ms = 100};
+	struct state state = {.names = NULL};
 	struct err err = ERR_INIT;
 	struct certificate c;
 

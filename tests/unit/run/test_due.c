@@ -12,8 +12,8 @@ int
 main(void)
 {
 	const time_t t0 = 1800000000;
-	struct cert c = { .not_before = t0 };
-	struct renewal r = { .known = true };
+	struct cert c = {.not_before = t0};
+	struct renewal r = {.known = true};
 
 	/* not_after is the last second: a life of 90 days ends one before */
 	is_int(due_at(t0, t0 + 90 * DAY - 1), t0 + 60 * DAY, "90 days: at 60");

@@ -59,7 +59,7 @@ make_pair(struct pair *p, unsigned char serial)
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t pem;
 
-	*p = (struct pair) { .key = BUF_SECRET };
+	*p = (struct pair){.key = BUF_SECRET};
 	must(key && key_save(key, &p->key, &err) == 0, "key");
 	must(gnutls_x509_crt_init(&crt) == 0 &&
 	        gnutls_x509_crt_set_version(crt, 3) == 0 &&
@@ -96,17 +96,17 @@ commit_text(const char *name, const struct pair *p, const char *chain)
 	char *url = xasprintf("https://localhost/c/%d", serial++);
 	struct identifier id;
 	struct err err = ERR_INIT;
-	struct certificate_new c = { .issuer = ISSUER,
-		.name = name,
-		.names = &id,
-		.n_names = 1,
-		.chain = chain,
-		.chain_len = strlen(chain),
-		.key = p->key.data,
-		.key_len = p->key.len,
-		.url = url,
-		.ca = "https://localhost/d",
-		.account = "https://localhost/a" };
+	struct certificate_new c = {.issuer = ISSUER,
+	    .name = name,
+	    .names = &id,
+	    .n_names = 1,
+	    .chain = chain,
+	    .chain_len = strlen(chain),
+	    .key = p->key.data,
+	    .key_len = p->key.len,
+	    .url = url,
+	    .ca = "https://localhost/d",
+	    .account = "https://localhost/a"};
 
 	must(identifier_parse(NAME, &id, &err) == 0 &&
 	        certificate_commit(store, &c, &err) == 0,
@@ -197,7 +197,7 @@ static struct stat
 stat_of(const char *name)
 {
 	char *path = in_base(name);
-	struct stat st = { .st_mode = 0 };
+	struct stat st = {.st_mode = 0};
 
 	if (lstat(path, &st) == -1)
 		diag("%s is not there", path);
@@ -242,20 +242,20 @@ list_written(void)
 		must(used < sizeof(line), "too much was written");
 	}
 	strings_release(&written);
-	written = (struct strings) { .n = 0 };
+	written = (struct strings){.n = 0};
 	return line;
 }
 
 static struct export plain(const struct export_file *files, size_t n)
 {
-	return (struct export) { .store = store,
-		.issuer = ISSUER,
-		.files = files,
-		.n_files = n,
-		.open = { 0644, geteuid(), (gid_t)-1 },
-		.with_key = { 0600, geteuid(), (gid_t)-1 },
-		.password = "secret",
-		.wrote = wrote };
+	return (struct export){.store = store,
+	    .issuer = ISSUER,
+	    .files = files,
+	    .n_files = n,
+	    .open = {0644, geteuid(), (gid_t)-1},
+	    .with_key = {0600, geteuid(), (gid_t)-1},
+	    .password = "secret",
+	    .wrote = wrote};
 }
 
 static int
@@ -272,8 +272,8 @@ once(const struct export_file *files, size_t n, struct err *err)
 static void
 test_forms(const struct pair *p, const struct pair *issuer)
 {
-	static const char *const names[EXPORT_FORMS] = { "f.cert", "f.chain",
-		"f.fullchain", "f.key", "f.combined", "f.p12" };
+	static const char *const names[EXPORT_FORMS] = {
+	    "f.cert", "f.chain", "f.fullchain", "f.key", "f.combined", "f.p12"};
 	struct export_file files[EXPORT_FORMS];
 	struct err err = ERR_INIT;
 	char *chain = chain_of(p, issuer), *all;
@@ -283,8 +283,8 @@ test_forms(const struct pair *p, const struct pair *issuer)
 
 	commit(NAME, p, issuer);
 	for (i = 0; i < EXPORT_FORMS; i++)
-		files[i] = (struct export_file) { (enum export_form)i,
-			in_base(names[i]) };
+		files[i] = (struct export_file){
+		    (enum export_form)i, in_base(names[i])};
 	ok_err(once(files, EXPORT_FORMS, &err), &err, "every form");
 	is(list_written(),
 	    "cert f.cert, chain f.chain, fullchain f.fullchain,"
@@ -318,8 +318,8 @@ test_forms(const struct pair *p, const struct pair *issuer)
 static void
 test_differs(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file files[] = { { EXPORT_CERT, in_base("d.cert") },
-		{ EXPORT_KEY, in_base("d.key") } };
+	const struct export_file files[] = {
+	    {EXPORT_CERT, in_base("d.cert")}, {EXPORT_KEY, in_base("d.key")}};
 	struct err err = ERR_INIT;
 	struct stat before;
 
@@ -359,7 +359,7 @@ test_differs(const struct pair *p, const struct pair *issuer)
 static void
 test_owner(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file file = { EXPORT_KEY, in_base("o.key") };
+	const struct export_file file = {EXPORT_KEY, in_base("o.key")};
 	struct export e = plain(&file, 1);
 	struct err err = ERR_INIT;
 	struct stat st;
@@ -370,7 +370,7 @@ test_owner(const struct pair *p, const struct pair *issuer)
 		return;
 	}
 	commit(NAME, p, issuer);
-	e.with_key = (struct file_access) { 0640, OTHER_ID, OTHER_ID + 1 };
+	e.with_key = (struct file_access){0640, OTHER_ID, OTHER_ID + 1};
 	ok_err(export_certificate(&e, NAME, &err), &err, "owner and group");
 	st = stat_of("o.key");
 	is_int(st.st_uid, OTHER_ID, "owner");
@@ -399,8 +399,8 @@ test_owner(const struct pair *p, const struct pair *issuer)
 static void
 test_refused(const struct pair *p, const struct pair *issuer)
 {
-	struct export_file files[] = { { EXPORT_CERT, in_base("r.cert") },
-		{ EXPORT_KEY, in_base("r.key") } };
+	struct export_file files[] = {
+	    {EXPORT_CERT, in_base("r.cert")}, {EXPORT_KEY, in_base("r.key")}};
 	struct err err = ERR_INIT;
 
 	commit(NAME, p, issuer);
@@ -455,15 +455,15 @@ with_cr(const char *text)
 static void
 test_store(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file files[] = { { EXPORT_FULLCHAIN,
-		                                 in_base("s.full") },
-		{ EXPORT_CHAIN, in_base("s.chain") } };
+	const struct export_file files[] = {
+	    {EXPORT_FULLCHAIN, in_base("s.full")},
+	    {EXPORT_CHAIN, in_base("s.chain")}};
 	struct err err = ERR_INIT;
 	struct buf text = BUF_INIT;
 	char *mixed, *whole;
 
 	fails(export_certificate(
-	          &(struct export) { .store = store, .issuer = ISSUER },
+	          &(struct export){.store = store, .issuer = ISSUER},
 	          "nobody.example.com", &err),
 	    &err, ERR_ABSENT, NULL, "no such certificate");
 	commit_text(NAME, p, buf_str(&issuer->leaf));
@@ -502,8 +502,8 @@ test_store(const struct pair *p, const struct pair *issuer)
 static void
 test_folders(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file file = { EXPORT_COMBINED,
-		in_base("to/%n/100%%.pem") };
+	const struct export_file file = {
+	    EXPORT_COMBINED, in_base("to/%n/100%%.pem")};
 	struct export e = plain(&file, 1);
 	char *to = in_base("to");
 	struct err err = ERR_INIT;
@@ -538,8 +538,8 @@ test_folders(const struct pair *p, const struct pair *issuer)
 static void
 test_check(void)
 {
-	struct export_file files[] = { { EXPORT_CERT, "/x/%n" },
-		{ EXPORT_KEY, "/x/key" } };
+	struct export_file files[] = {
+	    {EXPORT_CERT, "/x/%n"}, {EXPORT_KEY, "/x/key"}};
 	struct export e = plain(files, 2);
 	struct err err = ERR_INIT;
 
@@ -600,8 +600,8 @@ with_hook(const struct export_file *files, size_t n, struct err *err)
 static void
 test_hook(const struct pair *p, const struct pair *issuer)
 {
-	const struct export_file files[] = { { EXPORT_CERT, in_base("h.cert") },
-		{ EXPORT_KEY, in_base("h.key") } };
+	const struct export_file files[] = {
+	    {EXPORT_CERT, in_base("h.cert")}, {EXPORT_KEY, in_base("h.key")}};
 	struct err err = ERR_INIT;
 	char *good = xasprintf(
 	    "ls %s/.h.cert.changed >&2 || exit 1\n"
@@ -656,7 +656,7 @@ is_pair(const char *cert, const char *key)
 {
 	struct buf text = BUF_INIT;
 	struct err err = ERR_INIT;
-	struct cert c = { .n_names = 0 };
+	struct cert c = {.n_names = 0};
 	struct key *k = NULL;
 	unsigned char id[sizeof(c.key_id)];
 	bool fits = false;
@@ -688,9 +688,9 @@ replace_for_ever(const struct pair *p, const struct pair *q)
 static void
 test_race(const struct pair *p, const struct pair *q)
 {
-	const struct export_file files[] = { { EXPORT_CERT, in_base("t.cert") },
-		{ EXPORT_KEY, in_base("t.key") },
-		{ EXPORT_COMBINED, in_base("t.all") } };
+	const struct export_file files[] = {{EXPORT_CERT, in_base("t.cert")},
+	    {EXPORT_KEY, in_base("t.key")},
+	    {EXPORT_COMBINED, in_base("t.all")}};
 	struct err err = ERR_INIT;
 	int i, bad = 0, status;
 	pid_t pid;
@@ -711,7 +711,7 @@ test_race(const struct pair *p, const struct pair *q)
 	waitpid(pid, &status, 0);
 	is_int(bad, 0, "whatever is replaced meanwhile, what comes out fits");
 	strings_release(&written);
-	written = (struct strings) { .n = 0 };
+	written = (struct strings){.n = 0};
 	for (i = 0; i < 3; i++)
 		free((char *)files[i].path);
 }

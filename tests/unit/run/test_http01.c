@@ -46,22 +46,22 @@ static void
 test_good(void)
 {
 	static const char *const requests[] = {
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-		"GET " PATH " HTTP/1.0\r\nHost: www.example.com\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com:80\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com:5002\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com:\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nhOsT:\t WWW.Example.COM \t\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com.\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-		"User-Agent: Mozilla/5.0 (compatible; Let's Encrypt "
-		"validation server; +https://www.letsencrypt.org)\r\n"
-		"Accept: */*\r\nAccept-Encoding: gzip\r\n"
-		"Connection: close\r\nX-Empty:\r\nX-Latin: \xe9\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-		"Content-Length: 0\r\n\r\n",
-		"GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"
-		"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+	    "GET " PATH " HTTP/1.0\r\nHost: www.example.com\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com:80\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com:5002\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com:\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nhOsT:\t WWW.Example.COM \t\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com.\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+	    "User-Agent: Mozilla/5.0 (compatible; Let's Encrypt "
+	    "validation server; +https://www.letsencrypt.org)\r\n"
+	    "Accept: */*\r\nAccept-Encoding: gzip\r\n"
+	    "Connection: close\r\nX-Empty:\r\nX-Latin: \xe9\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+	    "Content-Length: 0\r\n\r\n",
+	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"
+	    "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
 	};
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
@@ -93,49 +93,47 @@ test_head(void)
 static const struct {
 	const char *request, *location;
 } others[] = {
-	{ "GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com/" },
-	{ "GET /a/b?c=d&e HTTP/1.1\r\nHost: WWW.example.com:8080\r\n\r\n",
-	    "https://www.example.com/a/b?c=d&e" },
-	{ "GET " PATH " HTTP/1.1\r\nHost: other.example.com\r\n\r\n",
-	    "https://other.example.com" PATH },
-	{ "GET " PATH "x HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com" PATH "x" },
-	{ "GET " PATH "/ HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com" PATH "/" },
-	{ "GET " PATH "? HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com" PATH "?" },
-	{ "GET " PATH "%30 HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com" PATH "%30" },
-	{ "GET /" PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com/" PATH },
-	{ "GET /%2ewell-known/acme-challenge/" TOKEN
-	  " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com/%2ewell-known/acme-challenge/" TOKEN },
-	{ "GET /.well-known/acme-challenge/../acme-challenge/" TOKEN
-	  " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com/.well-known/acme-challenge/../"
-	    "acme-challenge/" TOKEN },
-	{ "GET /.well-known/acme-challenge/ HTTP/1.1\r\n"
-	  "Host: www.example.com\r\n\r\n",
-	    "https://www.example.com/.well-known/acme-challenge/" },
-	{ "GET /.WELL-KNOWN/acme-challenge/" TOKEN " HTTP/1.1\r\n"
-	  "Host: www.example.com\r\n\r\n",
-	    "https://www.example.com/.WELL-KNOWN/acme-challenge/" TOKEN },
-	{ "POST " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	  "Content-Length: 3\r\n\r\nabc",
-	    "https://www.example.com" PATH },
-	{ "get " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
-	    "https://www.example.com" PATH },
-	{ "GET / HTTP/1.1\r\nHost: 192.0.2.1:80\r\n\r\n",
-	    "https://192.0.2.1/" },
-	{ "GET / HTTP/1.1\r\nHost: [2001:DB8::1]:80\r\n\r\n",
-	    "https://[2001:db8::1]/" },
-	{ "GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n",
-	    "https://[2001:db8::1]/" },
-	{ "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", "https://localhost/x" },
-	{ "GET //evil.example/ HTTP/1.1\r\nHost: a_b.example.com\r\n\r\n",
-	    "https://a_b.example.com//evil.example/" },
+    {"GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com/"},
+    {"GET /a/b?c=d&e HTTP/1.1\r\nHost: WWW.example.com:8080\r\n\r\n",
+        "https://www.example.com/a/b?c=d&e"},
+    {"GET " PATH " HTTP/1.1\r\nHost: other.example.com\r\n\r\n",
+        "https://other.example.com" PATH},
+    {"GET " PATH "x HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com" PATH "x"},
+    {"GET " PATH "/ HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com" PATH "/"},
+    {"GET " PATH "? HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com" PATH "?"},
+    {"GET " PATH "%30 HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com" PATH "%30"},
+    {"GET /" PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com/" PATH},
+    {"GET /%2ewell-known/acme-challenge/" TOKEN
+     " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com/%2ewell-known/acme-challenge/" TOKEN},
+    {"GET /.well-known/acme-challenge/../acme-challenge/" TOKEN
+     " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com/.well-known/acme-challenge/../"
+        "acme-challenge/" TOKEN},
+    {"GET /.well-known/acme-challenge/ HTTP/1.1\r\n"
+     "Host: www.example.com\r\n\r\n",
+        "https://www.example.com/.well-known/acme-challenge/"},
+    {"GET /.WELL-KNOWN/acme-challenge/" TOKEN " HTTP/1.1\r\n"
+     "Host: www.example.com\r\n\r\n",
+        "https://www.example.com/.WELL-KNOWN/acme-challenge/" TOKEN},
+    {"POST " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+     "Content-Length: 3\r\n\r\nabc",
+        "https://www.example.com" PATH},
+    {"get " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        "https://www.example.com" PATH},
+    {"GET / HTTP/1.1\r\nHost: 192.0.2.1:80\r\n\r\n", "https://192.0.2.1/"},
+    {"GET / HTTP/1.1\r\nHost: [2001:DB8::1]:80\r\n\r\n",
+        "https://[2001:db8::1]/"},
+    {"GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n", "https://[2001:db8::1]/"},
+    {"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", "https://localhost/x"},
+    {"GET //evil.example/ HTTP/1.1\r\nHost: a_b.example.com\r\n\r\n",
+        "https://a_b.example.com//evil.example/"},
 };
 
 static void
@@ -170,71 +168,69 @@ static const struct {
 	const char *data;
 	size_t len;
 } bad[] = {
-	REQUEST("GET " PATH "\r\n"),
-	REQUEST("GET " PATH "\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/0.9\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.2\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/2.0\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " http/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET  " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH "  HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET\t" PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST(" GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " x HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("G@T " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST(" HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("\r\nGET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET http://www.example.com" PATH
-	        " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET www.example.com" PATH
-	        " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("OPTIONS * HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n"),
-	REQUEST("GET /\x80 HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET /\x7f HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH "\0 HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\0\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\nHost: www.example.com\n\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\rX: y\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost:\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	        "Host: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost : www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\n Host: www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	        " folded\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	        "nocolon\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	        ": value\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.exa mple.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com/x\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: x@www.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com:80x\r\n\r\n"),
-	REQUEST(
-	    "GET " PATH " HTTP/1.1\r\nHost: www.example.com:123456\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: .example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: *.example.com\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: [www.example.com]\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: [192.0.2.1]\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: [2001:db8::1\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: [fe80::1%lo]\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: []\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: [\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: 2001:db8::1\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: w\xc3\xbc.example\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	        "Content-Length: 1\r\n\r\nx"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	        "Content-Length: +0\r\n\r\n"),
-	REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-	REQUEST(
-	    "POST " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
-	    "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    REQUEST("GET " PATH "\r\n"),
+    REQUEST("GET " PATH "\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/0.9\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.2\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/2.0\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " http/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET  " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH "  HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET\t" PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST(" GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " x HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("G@T " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST(" HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("\r\nGET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET http://www.example.com" PATH
+            " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET www.example.com" PATH
+            " HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("OPTIONS * HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+    REQUEST("GET /\x80 HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET /\x7f HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH "\0 HTTP/1.1\r\nHost: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\0\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\nHost: www.example.com\n\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\rX: y\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost:\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            "Host: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost : www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\n Host: www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            " folded\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            "nocolon\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            ": value\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.exa mple.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com/x\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: x@www.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com:80x\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com:123456\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: .example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: *.example.com\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: [www.example.com]\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: [192.0.2.1]\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: [2001:db8::1\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: [fe80::1%lo]\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: []\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: [\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: 2001:db8::1\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: w\xc3\xbc.example\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            "Content-Length: 1\r\n\r\nx"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            "Content-Length: +0\r\n\r\n"),
+    REQUEST("GET " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    REQUEST("POST " PATH " HTTP/1.1\r\nHost: www.example.com\r\n"
+            "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 };
 
 static void
@@ -328,7 +324,7 @@ asks(const char *host, const char *token, struct http01_challenge *out)
 static void
 test_challenge(void)
 {
-	struct http01_challenge c = { .token = "" };
+	struct http01_challenge c = {.token = ""};
 	char token[HTTP01_TOKEN_MAX + 2];
 
 	ok(asks("192.0.2.1:80", TOKEN, &c), "for an IPv4 address");

@@ -65,57 +65,43 @@ test_find(void)
 	static const struct {
 		const char *where;
 		struct pair_spec spec;
-	} certs[] = { { "www",
-		          { .names = { "www.example.com", "192.0.2.1" },
-		              .from = -DAY,
-		              .until = DAY } },
-		{ "wild",
-		    { .names = { "*.example.com" },
-		        .from = -DAY,
-		        .until = 9 * DAY } },
-		{ "short",
-		    { .names = { "a.example.org", "b.example.org" },
-		        .from = -DAY,
-		        .until = DAY } },
-		{ "long",
-		    { .names = { "b.example.org", "c.example.org" },
-		        .from = -DAY,
-		        .until = 2 * DAY } },
-		{ "old",
-		    { .names = { "old.example.net", "c.example.org" },
-		        .from = -3 * DAY,
-		        .until = -DAY } },
-		{ "last",
-		    { .names = { "last.example.net" },
-		        .from = -DAY,
-		        .until = 0 } },
-		{ "gone",
-		    { .names = { "gone.example.net" },
-		        .from = -DAY,
-		        .until = -1 } },
-		{ "first",
-		    { .names = { "first.example.net" },
-		        .from = 0,
-		        .until = DAY } },
-		{ "soon",
-		    { .names = { "soon.example.net" },
-		        .from = 1,
-		        .until = DAY } } };
+	} certs[] = {{"www",
+	                 {.names = {"www.example.com", "192.0.2.1"},
+	                     .from = -DAY,
+	                     .until = DAY}},
+	    {"wild",
+	        {.names = {"*.example.com"}, .from = -DAY, .until = 9 * DAY}},
+	    {"short",
+	        {.names = {"a.example.org", "b.example.org"},
+	            .from = -DAY,
+	            .until = DAY}},
+	    {"long",
+	        {.names = {"b.example.org", "c.example.org"},
+	            .from = -DAY,
+	            .until = 2 * DAY}},
+	    {"old",
+	        {.names = {"old.example.net", "c.example.org"},
+	            .from = -3 * DAY,
+	            .until = -DAY}},
+	    {"last", {.names = {"last.example.net"}, .from = -DAY, .until = 0}},
+	    {"gone",
+	        {.names = {"gone.example.net"}, .from = -DAY, .until = -1}},
+	    {"first",
+	        {.names = {"first.example.net"}, .from = 0, .until = DAY}},
+	    {"soon", {.names = {"soon.example.net"}, .from = 1, .until = DAY}}};
 	static const struct {
 		const char *name, *where;
-	} names[] = {
-		{ "www.example.com", "www" }, /* though wild lives longer */
-		{ "192.0.2.1", "www" }, { "192.0.2.2", "none" },
-		{ "mail.example.com", "wild" }, { "example.com", "none" },
-		{ "a.b.example.com", "none" }, { "a.example.org", "short" },
-		{ "b.example.org", "long" },
-		{ "c.example.org", "long" }, /* no word of the old one */
-		{ "old.example.net", "expired old" },
-		{ "last.example.net", "last" }, /* its last second */
-		{ "gone.example.net", "expired gone" },
-		{ "first.example.net", "first" }, { "soon.example.net", "none" }
-	};
-	struct manual m = { .v = NULL };
+	} names[] = {{"www.example.com", "www"}, /* though wild lives longer */
+	    {"192.0.2.1", "www"}, {"192.0.2.2", "none"},
+	    {"mail.example.com", "wild"}, {"example.com", "none"},
+	    {"a.b.example.com", "none"}, {"a.example.org", "short"},
+	    {"b.example.org", "long"},
+	    {"c.example.org", "long"}, /* no word of the old one */
+	    {"old.example.net", "expired old"},
+	    {"last.example.net", "last"}, /* its last second */
+	    {"gone.example.net", "expired gone"},
+	    {"first.example.net", "first"}, {"soon.example.net", "none"}};
+	struct manual m = {.v = NULL};
 	struct err err = ERR_INIT;
 
 	is(found(&m, "www.example.com"), "none", "nothing is there");
@@ -141,18 +127,17 @@ test_purposes(void)
 		const char *purposes[2];
 		bool good;
 		const char *what;
-	} rows[] = { { { NULL }, true, "no extended key usage" },
-		{ { SERVER }, true, "for servers" },
-		{ { CLIENT, SERVER }, true, "for clients and servers" },
-		{ { ANY }, true, "for anything" },
-		{ { CLIENT }, false, "for clients" },
-		{ { "1.3.6.1.5.5.7.3.3" }, false, "for code" } };
-	struct manual m = { .v = NULL };
+	} rows[] = {{{NULL}, true, "no extended key usage"},
+	    {{SERVER}, true, "for servers"},
+	    {{CLIENT, SERVER}, true, "for clients and servers"},
+	    {{ANY}, true, "for anything"}, {{CLIENT}, false, "for clients"},
+	    {{"1.3.6.1.5.5.7.3.3"}, false, "for code"}};
+	struct manual m = {.v = NULL};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct pair_spec spec = { .names = { "www.example.com" },
-			.from = now - DAY,
-			.until = now + DAY };
+		struct pair_spec spec = {.names = {"www.example.com"},
+		    .from = now - DAY,
+		    .until = now + DAY};
 		struct err err = ERR_INIT;
 		int rc;
 
@@ -171,10 +156,10 @@ test_purposes(void)
 static void
 test_refused(void)
 {
-	const struct pair_spec spec = { .names = { "www.example.com" },
-		.from = now - DAY,
-		.until = now + DAY };
-	struct manual m = { .v = NULL };
+	const struct pair_spec spec = {.names = {"www.example.com"},
+	    .from = now - DAY,
+	    .until = now + DAY};
+	struct manual m = {.v = NULL};
 	struct pair a, b;
 	struct err err = ERR_INIT;
 
@@ -216,8 +201,7 @@ static void
 put_pair(const char *dir, const char *cert, const char *key, const char *name)
 {
 	const struct pair_spec spec = {
-		.names = { name }, .from = now - DAY, .until = now + DAY
-	};
+	    .names = {name}, .from = now - DAY, .until = now + DAY};
 	struct pair p;
 
 	pair_make(&spec, &p);
@@ -242,7 +226,7 @@ test_folder(void)
 {
 	char *top = folder(tap_tmpdir(), "certs");
 	char *below = folder(top, "live"), *deep = folder(below, "deep");
-	struct manual m = { .v = NULL };
+	struct manual m = {.v = NULL};
 	struct err err = ERR_INIT;
 	struct buf junk = BUF_INIT;
 	char *where;
@@ -288,7 +272,7 @@ test_files(void)
 	char *cert = xasprintf("%s/certs/a.crt", tap_tmpdir());
 	char *key = xasprintf("%s/certs/a.key", tap_tmpdir());
 	char *link = xasprintf("%s/link.crt", tap_tmpdir());
-	struct manual m = { .v = NULL };
+	struct manual m = {.v = NULL};
 	struct err err = ERR_INIT;
 
 	ok_err(manual_add_files(&m, cert, key, &err), &err, "two files");

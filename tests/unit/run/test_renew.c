@@ -43,22 +43,22 @@ struct life {
 	time_t from, until;
 };
 
-static const struct life fresh = { -HOUR, 90 * DAY };
-static const struct life late = { -80 * DAY, 10 * DAY };
+static const struct life fresh = {-HOUR, 90 * DAY};
+static const struct life late = {-80 * DAY, 10 * DAY};
 
 static void
 install(const struct life *life, const char *name, bool other_key)
 {
-	struct pair_spec spec = { .names = { name },
-		.from = time(NULL) + life->from,
-		.until = time(NULL) + life->until };
-	struct certificate_new c = { .issuer = ISSUER,
-		.name = NAME,
-		.names = names,
-		.n_names = 1,
-		.url = "https://127.0.0.1:1/c",
-		.ca = ca,
-		.account = "https://127.0.0.1:1/a" };
+	struct pair_spec spec = {.names = {name},
+	    .from = time(NULL) + life->from,
+	    .until = time(NULL) + life->until};
+	struct certificate_new c = {.issuer = ISSUER,
+	    .name = NAME,
+	    .names = names,
+	    .n_names = 1,
+	    .url = "https://127.0.0.1:1/c",
+	    .ca = ca,
+	    .account = "https://127.0.0.1:1/a"};
 	struct pair p, other;
 	struct err err = ERR_INIT;
 
@@ -116,22 +116,20 @@ put_window(time_t retry, time_t selected)
 static struct renew_want
 want(void)
 {
-	return (struct renew_want) {
-		.spec = { .name = NAME,
-		    .names = names,
-		    .n_names = 1,
-		    .key_type = KEY_P256,
-		    .challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 },
-		    .n_challenges = 2 }
-	};
+	return (struct renew_want){
+	    .spec = {.name = NAME,
+	        .names = names,
+	        .n_names = 1,
+	        .key_type = KEY_P256,
+	        .challenges = {CHALLENGE_HTTP01, CHALLENGE_TLSALPN01},
+	        .n_challenges = 2}};
 }
 
 static struct renew_env
 env_at(time_t now)
 {
-	return (struct renew_env) {
-		.store = store, .issuer = ISSUER, .ca = ca, .now = now
-	};
+	return (struct renew_env){
+	    .store = store, .issuer = ISSUER, .ca = ca, .now = now};
 }
 
 static struct renew_env
@@ -171,25 +169,20 @@ test_due(void)
 		enum renew_state state;
 		bool ask;
 		const char *why; /* in the reason, or NULL */
-	} rows[] = { { { -HOUR, 90 * DAY }, HOUR, 0, RENEW_NONE, false, NULL },
-		{ { -HOUR, 90 * DAY }, -HOUR, 0, RENEW_NONE, true, NULL },
-		{ { -59 * DAY, 31 * DAY }, HOUR, 0, RENEW_NONE, false, NULL },
-		{ { -61 * DAY, 29 * DAY }, HOUR, 0, RENEW_DUE, false,
-		    "it is due since 20" },
-		{ { -4 * DAY, 5 * DAY }, HOUR, 0, RENEW_NONE, false, NULL },
-		{ { -5 * DAY, 4 * DAY }, HOUR, 0, RENEW_DUE, false, "due" },
-		{ { -90 * DAY, -1 }, HOUR, 0, RENEW_DUE, false, "due" },
-		/* the CA's window: earlier, later, but not too late */
-		{ { -30 * DAY, 60 * DAY }, HOUR, -HOUR, RENEW_DUE, false,
-		    "due" },
-		{ { -70 * DAY, 20 * DAY }, HOUR, 5 * DAY, RENEW_NONE, false,
-		    NULL },
-		{ { -70 * DAY, 20 * DAY }, -HOUR, 5 * DAY, RENEW_NONE, true,
-		    NULL },
-		{ { -87 * DAY, 3 * DAY }, HOUR, 2 * DAY, RENEW_DUE, false,
-		    "due" },
-		{ { -87 * DAY, 3 * DAY }, HOUR, 99 * DAY, RENEW_DUE, false,
-		    "due" } };
+	} rows[] = {{{-HOUR, 90 * DAY}, HOUR, 0, RENEW_NONE, false, NULL},
+	    {{-HOUR, 90 * DAY}, -HOUR, 0, RENEW_NONE, true, NULL},
+	    {{-59 * DAY, 31 * DAY}, HOUR, 0, RENEW_NONE, false, NULL},
+	    {{-61 * DAY, 29 * DAY}, HOUR, 0, RENEW_DUE, false,
+	        "it is due since 20"},
+	    {{-4 * DAY, 5 * DAY}, HOUR, 0, RENEW_NONE, false, NULL},
+	    {{-5 * DAY, 4 * DAY}, HOUR, 0, RENEW_DUE, false, "due"},
+	    {{-90 * DAY, -1}, HOUR, 0, RENEW_DUE, false, "due"},
+	    /* the CA's window: earlier, later, but not too late */
+	    {{-30 * DAY, 60 * DAY}, HOUR, -HOUR, RENEW_DUE, false, "due"},
+	    {{-70 * DAY, 20 * DAY}, HOUR, 5 * DAY, RENEW_NONE, false, NULL},
+	    {{-70 * DAY, 20 * DAY}, -HOUR, 5 * DAY, RENEW_NONE, true, NULL},
+	    {{-87 * DAY, 3 * DAY}, HOUR, 2 * DAY, RENEW_DUE, false, "due"},
+	    {{-87 * DAY, 3 * DAY}, HOUR, 99 * DAY, RENEW_DUE, false, "due"}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct renew_env env = env_now();
@@ -271,12 +264,12 @@ static struct {
 static void
 open_run(void)
 {
-	struct http_config config = { .user_agent = "test", .proxy = "" };
+	struct http_config config = {.user_agent = "test", .proxy = ""};
 	struct err err = ERR_INIT;
-	struct run_config where = { .store = store,
-		.issuer = ISSUER,
-		.directory_url = ca,
-		.hits_fd = -1 };
+	struct run_config where = {.store = store,
+	    .issuer = ISSUER,
+	    .directory_url = ca,
+	    .hits_fd = -1};
 
 	nobody.http = where.http = http_open(&config, &err);
 	nobody.run = run_open(&where, &err);
@@ -295,12 +288,12 @@ close_run(void)
 static void
 order(const struct renew_env *env, struct renew_want *w)
 {
-	struct issue_env issue = { .run = nobody.run,
-		.store = store,
-		.issuer = ISSUER,
-		.ca = ca,
-		.account_key = nobody.key,
-		.account_url = "https://127.0.0.1:1/a" };
+	struct issue_env issue = {.run = nobody.run,
+	    .store = store,
+	    .issuer = ISSUER,
+	    .ca = ca,
+	    .account_key = nobody.key,
+	    .account_url = "https://127.0.0.1:1/a"};
 	struct err err = ERR_INIT;
 
 	memset(&reported, 0, sizeof(reported));
@@ -434,7 +427,7 @@ static void
 test_deploy(void)
 {
 	struct renew_env env = env_now();
-	struct deploy deploy = { .store = store };
+	struct deploy deploy = {.store = store};
 	struct renew_want w = want();
 	char before[STATE_SERIAL], after[STATE_SERIAL];
 	struct err err = ERR_INIT;

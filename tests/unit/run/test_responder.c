@@ -64,9 +64,9 @@ fatal(const char *what)
 static struct sockaddr_in
 loopback(unsigned port)
 {
-	return (struct sockaddr_in) { .sin_family = AF_INET,
-		.sin_port = htons((in_port_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return (struct sockaddr_in){.sin_family = AF_INET,
+	    .sin_port = htons((in_port_t)port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 /* Serves until the pipe is closed at its other end. Sanitizers and valgrind
@@ -213,7 +213,7 @@ take_away(const char *key)
 static int
 connect_to(const struct sockaddr_in *to)
 {
-	const struct timeval patience = { .tv_sec = PATIENCE_S };
+	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	const int on = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -256,7 +256,7 @@ hear(int fd, struct buf *out)
 static bool
 is_open(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	return poll(&p, 1, 0) == 0;
 }
@@ -327,37 +327,34 @@ probe_a(const struct server *s)
 static const struct {
 	const char *what, *request, *status, *end;
 } exchanges[] = {
-	{ "a probe", "GET " PATH_A HOST "\r\n", "HTTP/1.1 200 OK\r\n",
-	    "\r\n\r\n" TOKEN_A THUMBPRINT },
-	{ "HEAD", "HEAD " PATH_A HOST "\r\n", "HTTP/1.1 200 OK\r\n",
-	    "Content-Length: 87\r\n\r\n" },
-	{ "an address", "GET " PATH_B " HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n",
-	    "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT },
-	{ "an IPv6 address",
-	    "GET " PATH_B " HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n",
-	    "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT },
-	{ "pipelined: one answer",
-	    "GET " PATH_A HOST "\r\nGET " PATH_A HOST "\r\n",
-	    "HTTP/1.1 200 OK\r\n",
-	    "Content-Length: 87\r\n\r\n" TOKEN_A THUMBPRINT },
-	{ "another token", "GET " PATH_B HOST "\r\n",
-	    "HTTP/1.1 301 Moved Permanently\r\n", MOVED },
-	{ "another host", "GET " PATH_A " HTTP/1.1\r\nHost: a.example\r\n\r\n",
-	    "HTTP/1.1 301 ", MOVED },
-	{ "a host that would leave the folder",
-	    "GET " PATH_A " HTTP/1.1\r\nHost: ../www.example.com\r\n\r\n",
-	    "HTTP/1.1 400 ", REFUSED },
-	{ "POST", "POST " PATH_A HOST "Content-Length: 3\r\n\r\nabc",
-	    "HTTP/1.1 301 ", MOVED },
-	{ "chunked",
-	    "GET " PATH_A HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-	    "HTTP/1.1 400 ", REFUSED },
-	{ "absolute URI", "GET http://www.example.com" PATH_A HOST "\r\n",
-	    "HTTP/1.1 400 ", REFUSED },
-	{ "HTTP/0.9", "GET " PATH_A "\r\n", "HTTP/1.1 400 ", REFUSED },
-	{ "a TLS hello", "\x16\x03\x01\x02", "HTTP/1.1 400 ", REFUSED },
-	{ "no host", "GET " PATH_A " HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ",
-	    REFUSED },
+    {"a probe", "GET " PATH_A HOST "\r\n", "HTTP/1.1 200 OK\r\n",
+        "\r\n\r\n" TOKEN_A THUMBPRINT},
+    {"HEAD", "HEAD " PATH_A HOST "\r\n", "HTTP/1.1 200 OK\r\n",
+        "Content-Length: 87\r\n\r\n"},
+    {"an address", "GET " PATH_B " HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT},
+    {"an IPv6 address",
+        "GET " PATH_B " HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n", "\r\n\r\n" TOKEN_B THUMBPRINT},
+    {"pipelined: one answer", "GET " PATH_A HOST "\r\nGET " PATH_A HOST "\r\n",
+        "HTTP/1.1 200 OK\r\n", "Content-Length: 87\r\n\r\n" TOKEN_A THUMBPRINT},
+    {"another token", "GET " PATH_B HOST "\r\n",
+        "HTTP/1.1 301 Moved Permanently\r\n", MOVED},
+    {"another host", "GET " PATH_A " HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        "HTTP/1.1 301 ", MOVED},
+    {"a host that would leave the folder",
+        "GET " PATH_A " HTTP/1.1\r\nHost: ../www.example.com\r\n\r\n",
+        "HTTP/1.1 400 ", REFUSED},
+    {"POST", "POST " PATH_A HOST "Content-Length: 3\r\n\r\nabc",
+        "HTTP/1.1 301 ", MOVED},
+    {"chunked",
+        "GET " PATH_A HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 400 ", REFUSED},
+    {"absolute URI", "GET http://www.example.com" PATH_A HOST "\r\n",
+        "HTTP/1.1 400 ", REFUSED},
+    {"HTTP/0.9", "GET " PATH_A "\r\n", "HTTP/1.1 400 ", REFUSED},
+    {"a TLS hello", "\x16\x03\x01\x02", "HTTP/1.1 400 ", REFUSED},
+    {"no host", "GET " PATH_A " HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", REFUSED},
 };
 
 static void
@@ -432,7 +429,7 @@ test_slow(const struct server *s)
 static void
 hits_are(const struct server *s, const char *want, const char *what)
 {
-	struct pollfd p = { .fd = s->hits, .events = POLLIN };
+	struct pollfd p = {.fd = s->hits, .events = POLLIN};
 	struct buf lines = BUF_INIT;
 	char data[4096];
 	ssize_t n;
@@ -450,7 +447,7 @@ test_hits(void)
 {
 	struct server s;
 
-	start(&s, (struct responder_config) { .redirect = true });
+	start(&s, (struct responder_config){.redirect = true});
 	ok(probe_a(&s), "a probe");
 	ok(!probe(&s.http, PATH_B, "www.example.com", TOKEN_B THUMBPRINT),
 	    "one that finds nothing");
@@ -512,7 +509,7 @@ test_http(void)
 	struct server s;
 
 	test_hits();
-	start(&s, (struct responder_config) { .redirect = true });
+	start(&s, (struct responder_config){.redirect = true});
 	test_exchanges(&s);
 	test_huge(&s);
 	test_head_cap(&s);
@@ -520,7 +517,7 @@ test_http(void)
 	test_hits_full(&s);
 	test_store_changes(&s);
 	stop(&s, "http-01");
-	start(&s, (struct responder_config) { .redirect = false });
+	start(&s, (struct responder_config){.redirect = false});
 	answers(&s.http, "GET /" HOST "\r\n", "HTTP/1.1 404 Not Found\r\n",
 	    "\r\n\r\nnot found\n", "no redirect: 404");
 	ok(probe_a(&s), "no redirect: a probe");
@@ -535,16 +532,16 @@ static void
 make_hello(struct buf *out, size_t len, size_t record)
 {
 	struct buf message = BUF_INIT;
-	const unsigned char header[] = { 1, (unsigned char)((len - 4) >> 16),
-		(unsigned char)((len - 4) >> 8), (unsigned char)(len - 4) };
+	const unsigned char header[] = {1, (unsigned char)((len - 4) >> 16),
+	    (unsigned char)((len - 4) >> 8), (unsigned char)(len - 4)};
 
 	buf_put(&message, header, sizeof(header));
 	while (message.len < len)
 		buf_put(&message, "h", 1);
 	for (size_t at = 0; at < len; at += record) {
 		size_t n = len - at < record ? len - at : record;
-		const unsigned char head[] = { 22, 3, 1,
-			(unsigned char)(n >> 8), (unsigned char)n };
+		const unsigned char head[] = {
+		    22, 3, 1, (unsigned char)(n >> 8), (unsigned char)n};
 
 		buf_put(out, head, sizeof(head));
 		buf_put(out, message.data + at, n);
@@ -584,19 +581,18 @@ test_hello(void)
 		size_t len;
 		enum hello want;
 	} rows[] = {
-		{ "HTTP", "GET / HTTP/1.1", 1, HELLO_BAD },
-		{ "SSLv2", "\x80\x2e\x01", 3, HELLO_BAD },
-		{ "an alert", "\x15\x03\x03", 3, HELLO_BAD },
-		{ "another version", "\x16\x02", 2, HELLO_BAD },
-		{ "an empty record", "\x16\x03\x01\x00\x00", 5, HELLO_BAD },
-		{ "a record too long", "\x16\x03\x01\x40\x01", 5, HELLO_BAD },
-		{ "the longest record", "\x16\x03\x01\x40\x00", 5, HELLO_MORE },
-		{ "a server's hello", "\x16\x03\x01\x00\x40\x02", 6,
-		    HELLO_BAD },
-		{ "a message of 16 MiB", "\x16\x03\x01\x00\x40\x01\xff\xff\xff",
-		    9, HELLO_BAD },
-		{ "another record between", "\x16\x03\x01\x00\x01\x01\x17", 7,
-		    HELLO_BAD },
+	    {"HTTP", "GET / HTTP/1.1", 1, HELLO_BAD},
+	    {"SSLv2", "\x80\x2e\x01", 3, HELLO_BAD},
+	    {"an alert", "\x15\x03\x03", 3, HELLO_BAD},
+	    {"another version", "\x16\x02", 2, HELLO_BAD},
+	    {"an empty record", "\x16\x03\x01\x00\x00", 5, HELLO_BAD},
+	    {"a record too long", "\x16\x03\x01\x40\x01", 5, HELLO_BAD},
+	    {"the longest record", "\x16\x03\x01\x40\x00", 5, HELLO_MORE},
+	    {"a server's hello", "\x16\x03\x01\x00\x40\x02", 6, HELLO_BAD},
+	    {"a message of 16 MiB", "\x16\x03\x01\x00\x40\x01\xff\xff\xff", 9,
+	        HELLO_BAD},
+	    {"another record between", "\x16\x03\x01\x00\x01\x01\x17", 7,
+	        HELLO_BAD},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -631,9 +627,9 @@ static void
 say_two_records(int fd, const unsigned char *p, size_t len)
 {
 	const size_t header = 5, first = 3, rest = len - header - first;
-	const unsigned char head[] = { 22, 3, 1, 0, first };
-	const unsigned char second[] = { 22, 3, 1, (unsigned char)(rest >> 8),
-		(unsigned char)rest };
+	const unsigned char head[] = {22, 3, 1, 0, first};
+	const unsigned char second[] = {
+	    22, 3, 1, (unsigned char)(rest >> 8), (unsigned char)rest};
 
 	say(fd, head, sizeof(head));
 	say(fd, p + header, first);
@@ -671,7 +667,7 @@ static int
 client_ready(gnutls_transport_ptr_t ptr, unsigned ms)
 {
 	struct client *c = ptr;
-	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
 
 	return poll(&p, 1, (int)ms);
 }
@@ -757,7 +753,7 @@ check_cert(const struct client *c, const struct identifier *id,
     const char *key_authorization, const char *what)
 {
 	gnutls_x509_crt_t crt;
-	unsigned char der[64], want[34] = { 4, 32 }, san[256];
+	unsigned char der[64], want[34] = {4, 32}, san[256];
 	unsigned critical = 0;
 	size_t len = sizeof(der), san_len = sizeof(san);
 
@@ -799,40 +795,36 @@ static const struct {
 	struct client client;
 	const char *name, *token;
 } good[] = {
-	{ "TLS 1.3",
-	    { .sni = "tls.example.com", .alpn = { ACME }, .versions = V13 },
-	    "tls.example.com", TOKEN_A },
-	{ "TLS 1.2",
-	    { .sni = "tls.example.com", .alpn = { ACME }, .versions = V12 },
-	    "tls.example.com", TOKEN_A },
-	{ "h2 offered too",
-	    { .sni = "tls.example.com", .alpn = { "h2", ACME } },
-	    "tls.example.com", TOKEN_A },
-	{ "upper case", { .sni = "TLS.Example.COM", .alpn = { ACME } },
-	    "tls.example.com", TOKEN_A },
-	{ "a token for http-01", { .sni = "www.example.com", .alpn = { ACME } },
-	    "www.example.com", TOKEN_A },
-	{ "IPv4", { .sni = "1.0.0.127.in-addr.arpa", .alpn = { ACME } },
-	    "127.0.0.1", TOKEN_A },
-	{ "IPv6",
-	    { .sni = "1.0.0.0.0.0.0.0."
-	             "0.0.0.0.0.0.0.0."
-	             "0.0.0.0.0.0.0.0."
-	             "8.b.d.0.1.0.0.2.ip6.arpa",
-	        .alpn = { ACME } },
-	    "2001:db8::1", TOKEN_A },
-	{ "byte by byte",
-	    { .sni = "tls.example.com", .alpn = { ACME }, .split = true },
-	    "tls.example.com", TOKEN_A },
-	{ "hello in two records",
-	    { .sni = "tls.example.com", .alpn = { ACME }, .two_records = true },
-	    "tls.example.com", TOKEN_A },
-	{ "other key exchange first",
-	    { .sni = "tls.example.com",
-	        .alpn = { ACME },
-	        .versions = V13 ":-GROUP-ALL:+GROUP-SECP521R1:"
-	                        "+GROUP-SECP256R1" },
-	    "tls.example.com", TOKEN_A },
+    {"TLS 1.3", {.sni = "tls.example.com", .alpn = {ACME}, .versions = V13},
+        "tls.example.com", TOKEN_A},
+    {"TLS 1.2", {.sni = "tls.example.com", .alpn = {ACME}, .versions = V12},
+        "tls.example.com", TOKEN_A},
+    {"h2 offered too", {.sni = "tls.example.com", .alpn = {"h2", ACME}},
+        "tls.example.com", TOKEN_A},
+    {"upper case", {.sni = "TLS.Example.COM", .alpn = {ACME}},
+        "tls.example.com", TOKEN_A},
+    {"a token for http-01", {.sni = "www.example.com", .alpn = {ACME}},
+        "www.example.com", TOKEN_A},
+    {"IPv4", {.sni = "1.0.0.127.in-addr.arpa", .alpn = {ACME}}, "127.0.0.1",
+        TOKEN_A},
+    {"IPv6",
+        {.sni = "1.0.0.0.0.0.0.0."
+                "0.0.0.0.0.0.0.0."
+                "0.0.0.0.0.0.0.0."
+                "8.b.d.0.1.0.0.2.ip6.arpa",
+            .alpn = {ACME}},
+        "2001:db8::1", TOKEN_A},
+    {"byte by byte", {.sni = "tls.example.com", .alpn = {ACME}, .split = true},
+        "tls.example.com", TOKEN_A},
+    {"hello in two records",
+        {.sni = "tls.example.com", .alpn = {ACME}, .two_records = true},
+        "tls.example.com", TOKEN_A},
+    {"other key exchange first",
+        {.sni = "tls.example.com",
+            .alpn = {ACME},
+            .versions = V13 ":-GROUP-ALL:+GROUP-SECP521R1:"
+                            "+GROUP-SECP256R1"},
+        "tls.example.com", TOKEN_A},
 };
 
 static void
@@ -866,31 +858,30 @@ static const struct {
 	struct client client;
 	int alert;
 } refused[] = {
-	{ "only h2", { .sni = "tls.example.com", .alpn = { "h2" } },
-	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
-	{ "only h2, TLS 1.2",
-	    { .sni = "tls.example.com", .alpn = { "h2" }, .versions = V12 },
-	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
-	{ "no protocol", { .sni = "tls.example.com" },
-	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
-	{ "no protocol, TLS 1.2", { .sni = "tls.example.com", .versions = V12 },
-	    GNUTLS_A_NO_APPLICATION_PROTOCOL },
-	{ "unknown name", { .sni = "other.example.com", .alpn = { ACME } },
-	    GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "unknown name, TLS 1.2",
-	    { .sni = "other.example.com", .alpn = { ACME }, .versions = V12 },
-	    GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "no name", { .alpn = { ACME } }, GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "unknown address",
-	    { .sni = "2.0.0.127.in-addr.arpa", .alpn = { ACME } },
-	    GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "address as a name", { .sni = "127.0.0.1", .alpn = { ACME } },
-	    GNUTLS_A_UNRECOGNIZED_NAME },
-	{ "TLS 1.1",
-	    { .sni = "tls.example.com",
-	        .alpn = { ACME },
-	        .versions = "+VERS-TLS1.1:%COMPAT" },
-	    GNUTLS_A_PROTOCOL_VERSION },
+    {"only h2", {.sni = "tls.example.com", .alpn = {"h2"}},
+        GNUTLS_A_NO_APPLICATION_PROTOCOL},
+    {"only h2, TLS 1.2",
+        {.sni = "tls.example.com", .alpn = {"h2"}, .versions = V12},
+        GNUTLS_A_NO_APPLICATION_PROTOCOL},
+    {"no protocol", {.sni = "tls.example.com"},
+        GNUTLS_A_NO_APPLICATION_PROTOCOL},
+    {"no protocol, TLS 1.2", {.sni = "tls.example.com", .versions = V12},
+        GNUTLS_A_NO_APPLICATION_PROTOCOL},
+    {"unknown name", {.sni = "other.example.com", .alpn = {ACME}},
+        GNUTLS_A_UNRECOGNIZED_NAME},
+    {"unknown name, TLS 1.2",
+        {.sni = "other.example.com", .alpn = {ACME}, .versions = V12},
+        GNUTLS_A_UNRECOGNIZED_NAME},
+    {"no name", {.alpn = {ACME}}, GNUTLS_A_UNRECOGNIZED_NAME},
+    {"unknown address", {.sni = "2.0.0.127.in-addr.arpa", .alpn = {ACME}},
+        GNUTLS_A_UNRECOGNIZED_NAME},
+    {"address as a name", {.sni = "127.0.0.1", .alpn = {ACME}},
+        GNUTLS_A_UNRECOGNIZED_NAME},
+    {"TLS 1.1",
+        {.sni = "tls.example.com",
+            .alpn = {ACME},
+            .versions = "+VERS-TLS1.1:%COMPAT"},
+        GNUTLS_A_PROTOCOL_VERSION},
 };
 
 static void
@@ -921,7 +912,7 @@ test_many_handshakes(const struct server *s)
 		put("test-ca", "tls-alpn-01", name, i % 2 ? TOKEN_A : TOKEN_B);
 	}
 	for (int i = 0; i < 36; i++) {
-		struct client c = { .sni = name, .alpn = { ACME } };
+		struct client c = {.sni = name, .alpn = {ACME}};
 		gnutls_x509_crt_t crt;
 
 		snprintf(name, sizeof(name), "n%d.example.com", i % 12);
@@ -941,7 +932,7 @@ test_many_handshakes(const struct server *s)
 static void
 test_replaced(const struct server *s)
 {
-	struct client c = { .sni = "n0.example.com", .alpn = { ACME } };
+	struct client c = {.sni = "n0.example.com", .alpn = {ACME}};
 	struct identifier id;
 	struct err err = ERR_INIT;
 
@@ -949,13 +940,13 @@ test_replaced(const struct server *s)
 	shake(&c, &s->tls);
 	check_cert(&c, &id, TOKEN_B THUMBPRINT, "a token");
 	free(c.cert.data);
-	c = (struct client) { .sni = "n0.example.com", .alpn = { ACME } };
+	c = (struct client){.sni = "n0.example.com", .alpn = {ACME}};
 	put("test-ca", "tls-alpn-01", "n0.example.com", TOKEN_A);
 	shake(&c, &s->tls);
 	check_cert(&c, &id, TOKEN_A THUMBPRINT, "a replaced token");
 	free(c.cert.data);
 	take_away("acme/test-ca/challenge_tokens/n0.example.com.json");
-	c = (struct client) { .sni = "n0.example.com", .alpn = { ACME } };
+	c = (struct client){.sni = "n0.example.com", .alpn = {ACME}};
 	shake(&c, &s->tls);
 	is_int(c.alert, GNUTLS_A_UNRECOGNIZED_NAME, "a token taken away");
 }
@@ -964,7 +955,7 @@ test_replaced(const struct server *s)
 static void
 test_two_issuers(const struct server *s)
 {
-	struct client c = { .sni = "two.example.com", .alpn = { ACME } };
+	struct client c = {.sni = "two.example.com", .alpn = {ACME}};
 	struct identifier id;
 	struct err err = ERR_INIT;
 
@@ -1016,7 +1007,7 @@ test_tls(void)
 {
 	struct server s;
 
-	start(&s, (struct responder_config) { .redirect = true });
+	start(&s, (struct responder_config){.redirect = true});
 	test_good_handshakes(&s);
 	test_refused_handshakes(&s);
 	test_many_handshakes(&s);
@@ -1048,8 +1039,7 @@ static void
 real_hello(struct buf *out, const char *versions)
 {
 	struct client c = {
-		.sni = "tls.example.com", .alpn = { ACME }, .versions = versions
-	};
+	    .sni = "tls.example.com", .alpn = {ACME}, .versions = versions};
 	gnutls_certificate_credentials_t cred;
 	gnutls_session_t s;
 
@@ -1093,8 +1083,8 @@ test_deadlines(void)
 
 	real_hello(&hello, V13);
 	start(&s,
-	    (struct responder_config) {
-	        .redirect = true, .http_ms = 300, .tls_ms = 300 });
+	    (struct responder_config){
+	        .redirect = true, .http_ms = 300, .tls_ms = 300});
 	check_deadline(&s.http, "", 0, false, "http: silence");
 	check_deadline(
 	    &s.http, half, sizeof(half) - 1, false, "http: half a request");
@@ -1113,12 +1103,11 @@ static void
 test_dribble(void)
 {
 	struct server s;
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = {.events = POLLIN};
 	int64_t began;
 	int ready;
 
-	start(
-	    &s, (struct responder_config) { .redirect = true, .http_ms = 300 });
+	start(&s, (struct responder_config){.redirect = true, .http_ms = 300});
 	p.fd = connect_to(&s.http);
 	began = date_mono_ms();
 	say(p.fd, "GET /", 5);
@@ -1153,14 +1142,14 @@ check_flood(
 static void
 test_floods(void)
 {
-	static const char change_cipher_spec[] = { 20, 3, 3, 0, 1, 1 };
+	static const char change_cipher_spec[] = {20, 3, 3, 0, 1, 1};
 	/* a ClientKeyExchange of 16000 bytes, one by one */
-	static const char begin[] = { 22, 3, 3, 0, 4, 16, 0, 62, -128 };
-	static const char piece[] = { 22, 3, 3, 0, 1, 0 };
+	static const char begin[] = {22, 3, 3, 0, 4, 16, 0, 62, -128};
+	static const char piece[] = {22, 3, 3, 0, 1, 0};
 	struct buf hello = BUF_INIT;
 	struct server s;
 
-	start(&s, (struct responder_config) { .redirect = true });
+	start(&s, (struct responder_config){.redirect = true});
 	real_hello(&hello, V13);
 	for (int i = 0; i < 5000; i++)
 		buf_put(&hello, change_cipher_spec, sizeof(change_cipher_spec));
@@ -1209,7 +1198,7 @@ static void
 test_crowd(void)
 {
 	static int fds[CROWD];
-	struct client c = { .sni = "tls.example.com", .alpn = { ACME } };
+	struct client c = {.sni = "tls.example.com", .alpn = {ACME}};
 	struct server s;
 	int before, good_probes = 0, still = 0;
 	long kb;
@@ -1219,7 +1208,7 @@ test_crowd(void)
 		skip("descriptor limit", "%d idle connections", CROWD);
 		return;
 	}
-	start(&s, (struct responder_config) { .redirect = true });
+	start(&s, (struct responder_config){.redirect = true});
 	/* What a first handshake allocates is not the crowd's. */
 	shake(&c, &s.tls);
 	free(c.cert.data);
@@ -1264,12 +1253,12 @@ test_eviction(void)
 
 	real_hello(&hello, V13);
 	start(&s,
-	    (struct responder_config) {
-	        .redirect = true, .max_connections = ROOM });
+	    (struct responder_config){
+	        .redirect = true, .max_connections = ROOM});
 	shaking = connect_to(&s.tls);
 	say(shaking, hello.data, hello.len);
 	/* its handshake has begun when something comes */
-	poll(&(struct pollfd) { .fd = shaking, .events = POLLIN }, 1,
+	poll(&(struct pollfd){.fd = shaking, .events = POLLIN}, 1,
 	    1000 * PATIENCE_S);
 	for (int i = 0; i < COME; i++) {
 		fds[i] = connect_to(&s.http);
@@ -1283,7 +1272,7 @@ test_eviction(void)
 		still += is_open(fds[i]);
 	is_int(still, ROOM - 2, "the youngest are still there");
 	is_int((long long)out.len, 0, "the others were closed unanswered");
-	while (recv(shaking, (char[1024]) { 0 }, 1024, MSG_DONTWAIT) > 0)
+	while (recv(shaking, (char[1024]){0}, 1024, MSG_DONTWAIT) > 0)
 		;
 	ok(is_open(shaking), "a handshake under way was spared");
 	for (int i = 0; i < COME; i++)
@@ -1310,8 +1299,8 @@ test_held_bytes(void)
 	}
 	make_hello(&hello, 16000, 16384);
 	start(&s,
-	    (struct responder_config) {
-	        .redirect = true, .tls_ms = 60 * 1000 * PATIENCE_S });
+	    (struct responder_config){
+	        .redirect = true, .tls_ms = 60 * 1000 * PATIENCE_S});
 	ok(probe_a(&s), "a probe");
 	kb = resident_kb(s.pid);
 	for (int i = 0; i < COME; i++) {
@@ -1373,7 +1362,7 @@ test_no_descriptors(void)
 	int held, fd;
 	long ticks;
 
-	start(&s, (struct responder_config) { .redirect = true });
+	start(&s, (struct responder_config){.redirect = true});
 	ok(probe_a(&s), "a probe");
 	ok(wait_for_descriptors(s.pid, descriptors(s.pid)), "at rest");
 	limit_child(s.pid, LOW);
@@ -1402,12 +1391,12 @@ test_no_descriptors(void)
 static void
 test_addresses(void)
 {
-	static const char *const wrong[] = { "", "80", "localhost:80", ":",
-		":65536", ":99999", ":-1", ": 80", ":80x", ":0x50", ":000080",
-		"127.0.0.1", "127.0.0.1:", "127.0.0:80", "::1:80", "[::1]",
-		"[::1]80", "[127.0.0.1]:80", "[]:80", "[::1:80", "::1]:80",
-		"1.2.3.4.5:80",
-		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]:80" };
+	static const char *const wrong[] = {"", "80", "localhost:80", ":",
+	    ":65536", ":99999", ":-1", ": 80", ":80x", ":0x50", ":000080",
+	    "127.0.0.1", "127.0.0.1:", "127.0.0:80", "::1:80", "[::1]",
+	    "[::1]80", "[127.0.0.1]:80", "[]:80", "[::1:80", "::1]:80",
+	    "1.2.3.4.5:80",
+	    "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]:80"};
 	struct listener l;
 	struct err err;
 
@@ -1450,8 +1439,7 @@ static void
 test_port_busy(void)
 {
 	struct responder_config config = {
-		.store = store, .hits_fd = -1, .n_http = 1
-	};
+	    .store = store, .hits_fd = -1, .n_http = 1};
 	struct listener l;
 	struct err err = ERR_INIT;
 	char address[32];
@@ -1477,10 +1465,10 @@ test_port_busy(void)
 static void
 test_serve_again(void)
 {
-	struct responder_config config = { .store = store,
-		.hits_fd = -1,
-		.n_http = 1,
-		.http = { "127.0.0.1:0" } };
+	struct responder_config config = {.store = store,
+	    .hits_fd = -1,
+	    .n_http = 1,
+	    .http = {"127.0.0.1:0"}};
 	struct err err = ERR_INIT;
 	struct responder *r = responder_open(&config, &err);
 	int ends[2];

@@ -234,12 +234,12 @@ expand(const char *text, struct buf *out)
 static const struct rule *
 find_rule(const struct rule *rules, const char *path)
 {
-	static const struct rule otherwise = { .path = "" };
-	static const struct rule directory = { .path = "/directory",
-		.nonce = "",
-		.body = "{\"newNonce\":\"{base}/nonce\","
-		        "\"newAccount\":\"{base}/account\","
-		        "\"newOrder\":\"{base}/order\"}" };
+	static const struct rule otherwise = {.path = ""};
+	static const struct rule directory = {.path = "/directory",
+	    .nonce = "",
+	    .body = "{\"newNonce\":\"{base}/nonce\","
+	            "\"newAccount\":\"{base}/account\","
+	            "\"newOrder\":\"{base}/order\"}"};
 	unsigned n = count(path);
 
 	for (; rules->path; rules++)
@@ -336,8 +336,8 @@ read_link(const struct rule *rules, struct link *l)
 static void
 serve(int listener, const struct rule *rules)
 {
-	struct pollfd fds[LINKS + 1] = { { .fd = listener, .events = POLLIN } };
-	struct link links[LINKS + 1] = { { .fd = listener } };
+	struct pollfd fds[LINKS + 1] = {{.fd = listener, .events = POLLIN}};
+	struct link links[LINKS + 1] = {{.fd = listener}};
 	nfds_t n = 1;
 
 	for (;;) {
@@ -353,9 +353,8 @@ serve(int listener, const struct rule *rules)
 		if (!fds[0].revents)
 			continue;
 		must(n <= LINKS, "connections");
-		links[n] = (struct link) { .fd = accept(listener, NULL, NULL) };
-		fds[n] = (struct pollfd) { .fd = links[n].fd,
-			.events = POLLIN };
+		links[n] = (struct link){.fd = accept(listener, NULL, NULL)};
+		fds[n] = (struct pollfd){.fd = links[n].fd, .events = POLLIN};
 		n++;
 	}
 }
@@ -363,7 +362,7 @@ serve(int listener, const struct rule *rules)
 static void
 server_start(const struct rule *rules)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET };
+	struct sockaddr_in a = {.sin_family = AF_INET};
 	socklen_t len = sizeof(a);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -404,14 +403,14 @@ static struct world {
 	char account_url[80];
 } w;
 
-static const struct rule honest[] = { { .path = NULL } };
+static const struct rule honest[] = {{.path = NULL}};
 
 /* A server, and a store that knows nothing. */
 static void
 world_open(const struct rule *rules)
 {
 	static unsigned number;
-	struct http_config config = { .user_agent = "test", .proxy = "" };
+	struct http_config config = {.user_agent = "test", .proxy = ""};
 	struct err err = ERR_INIT;
 	char path[64];
 
@@ -444,7 +443,7 @@ run_begin_with(const struct run_config *changes)
 static void
 run_begin(void)
 {
-	static const struct run_config plain = { .hits_fd = -1 };
+	static const struct run_config plain = {.hits_fd = -1};
 
 	run_begin_with(&plain);
 }
@@ -577,11 +576,9 @@ ask_cleanup(void *self, struct asks *asks, struct err *err)
 
 enum { ROW_CLEANUP = 3 };
 
-static const struct step steps[] = { { "before", ask_before, NULL },
-	{ "requests", ask_requests, got_request },
-	{ "behind", ask_behind, NULL },
-	[ROW_CLEANUP] = { "cleanup", ask_cleanup, NULL },
-	{ NULL, NULL, NULL } };
+static const struct step steps[] = {{"before", ask_before, NULL},
+    {"requests", ask_requests, got_request}, {"behind", ask_behind, NULL},
+    [ROW_CLEANUP] = {"cleanup", ask_cleanup, NULL}, {NULL, NULL, NULL}};
 
 static struct flow *
 talk_begin(void *self, int64_t *wait_ms, struct err *err)
@@ -652,12 +649,12 @@ talk_add(struct talk *t)
 	t->url = xasprintf("%s%s", server.base, t->path ? t->path : "");
 	t->begun = t->ended = t->answers = 0;
 	run_add(w.run,
-	    &(struct run_job) { .begin = talk_begin,
+	    &(struct run_job){.begin = talk_begin,
 	        .local = talk_local,
 	        .tick = t->tick,
 	        .end = talk_end,
 	        .seen = talk_seen,
-	        .self = t });
+	        .self = t});
 }
 
 static void
@@ -699,7 +696,7 @@ talk_fails(struct talk *t, int code, const char *text, const char *what)
 static struct talk
 try(const struct rule *rules, const char *what)
 {
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST };
+	struct talk t = {.name = "a", .path = "/order", .kind = ASK_POST};
 
 	world_open(rules);
 	run_begin();
@@ -712,11 +709,9 @@ try(const struct rule *rules, const char *what)
 static void
 test_signed(void)
 {
-	struct talk by_kid = { .name = "a", .path = "/x", .kind = ASK_POST };
-	struct talk by_key = {
-		.name = "b", .path = "/y", .kind = ASK_POST_JWK
-	};
-	struct talk get = { .name = "c", .path = "/z", .kind = ASK_GET };
+	struct talk by_kid = {.name = "a", .path = "/x", .kind = ASK_POST};
+	struct talk by_key = {.name = "b", .path = "/y", .kind = ASK_POST_JWK};
+	struct talk get = {.name = "c", .path = "/z", .kind = ASK_GET};
 	int64_t began;
 
 	world_open(honest);
@@ -747,10 +742,10 @@ test_signed(void)
 static void
 test_saved_nonce(void)
 {
-	static const struct rule once[] = { { "/order", 3, 3, .status = 400,
-		                                .body = PROBLEM("badNonce") },
-		{ .path = NULL } };
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST };
+	static const struct rule once[] = {
+	    {"/order", 3, 3, .status = 400, .body = PROBLEM("badNonce")},
+	    {.path = NULL}};
+	struct talk t = {.name = "a", .path = "/order", .kind = ASK_POST};
 	char *nonce;
 
 	world_open(once);
@@ -782,10 +777,10 @@ test_saved_nonce(void)
 static void
 test_bad_nonce_for_ever(void)
 {
-	static const struct rule never[] = { { "/order", .status = 400,
-		                                 .body = PROBLEM("badNonce") },
-		{ .path = NULL } };
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST };
+	static const struct rule never[] = {
+	    {"/order", .status = 400, .body = PROBLEM("badNonce")},
+	    {.path = NULL}};
+	struct talk t = {.name = "a", .path = "/order", .kind = ASK_POST};
 	bool chained = true;
 
 	world_open(never);
@@ -805,12 +800,11 @@ test_bad_nonce_for_ever(void)
 static void
 test_bad_nonce_beside_others(void)
 {
-	static const struct rule some[] = { { "/order", 1, 5, .status = 400,
-		                                .body = PROBLEM("badNonce") },
-		{ .path = NULL } };
+	static const struct rule some[] = {
+	    {"/order", 1, 5, .status = 400, .body = PROBLEM("badNonce")},
+	    {.path = NULL}};
 	struct talk t = {
-		.name = "a", .path = "/order", .kind = ASK_POST, .requests = 10
-	};
+	    .name = "a", .path = "/order", .kind = ASK_POST, .requests = 10};
 
 	world_open(some);
 	run_begin();
@@ -824,12 +818,12 @@ test_bad_nonce_beside_others(void)
 static void
 test_bad_nonce_without_one(void)
 {
-	static const struct rule none[] = { { "/order", 1, 1, .status = 400,
-		                                .body = PROBLEM("badNonce"),
-		                                .nonce = "" },
-		{ "/order", 2, 2, .status = 400, .body = PROBLEM("badNonce"),
-		    .nonce = "not/base64url" },
-		{ .path = NULL } };
+	static const struct rule none[] = {
+	    {"/order", 1, 1, .status = 400, .body = PROBLEM("badNonce"),
+	        .nonce = ""},
+	    {"/order", 2, 2, .status = 400, .body = PROBLEM("badNonce"),
+	        .nonce = "not/base64url"},
+	    {.path = NULL}};
 	struct talk t = try(none, "refusals without a nonce, or a usable one");
 
 	is_int(t.status, 200, "end well");
@@ -844,12 +838,10 @@ static void
 test_other_problems(void)
 {
 	static const struct rule malformed[] = {
-		{ "/order", .status = 400, .body = PROBLEM("malformed") },
-		{ .path = NULL }
-	};
-	static const struct rule text[] = { { "/order", .status = 400,
-		                                .body = "badNonce" },
-		{ .path = NULL } };
+	    {"/order", .status = 400, .body = PROBLEM("malformed")},
+	    {.path = NULL}};
+	static const struct rule text[] = {
+	    {"/order", .status = 400, .body = "badNonce"}, {.path = NULL}};
 	struct talk t = try(malformed, "another problem");
 
 	is_int(count("/order"), 1, "is final");
@@ -863,12 +855,12 @@ test_other_problems(void)
 static void
 test_no_nonce(void)
 {
-	static const struct rule broken[] = { { "/nonce", .status = 500 },
-		{ .path = NULL } };
-	static const struct rule empty[] = { { "/nonce", .nonce = "" },
-		{ .path = NULL } };
-	static const struct rule once[] = { { "/nonce", 1, 2, .status = 500 },
-		{ .path = NULL } };
+	static const struct rule broken[] = {
+	    {"/nonce", .status = 500}, {.path = NULL}};
+	static const struct rule empty[] = {
+	    {"/nonce", .nonce = ""}, {.path = NULL}};
+	static const struct rule once[] = {
+	    {"/nonce", 1, 2, .status = 500}, {.path = NULL}};
 	int64_t began = date_mono_ms();
 	struct talk t = try(broken, "no nonce to be had");
 
@@ -893,8 +885,7 @@ static void
 test_many(void)
 {
 	struct talk t = {
-		.name = "a", .path = "/order", .kind = ASK_POST, .requests = 150
-	};
+	    .name = "a", .path = "/order", .kind = ASK_POST, .requests = 150};
 
 	world_open(honest);
 	run_begin();
@@ -910,8 +901,8 @@ test_many(void)
 static void
 test_nobody_signs(void)
 {
-	struct talk t = { .name = "a", .path = "/order", .kind = ASK_POST };
-	struct run_config nothing = { .http = NULL };
+	struct talk t = {.name = "a", .path = "/order", .kind = ASK_POST};
+	struct run_config nothing = {.http = NULL};
 	struct err err = ERR_INIT;
 
 	world_open(honest);
@@ -937,32 +928,32 @@ static const struct {
 	int final;
 	unsigned tries;
 } moments[] = {
-	{ "/503-for-a-second", 503, "Retry-After: 1\r\n", 1, 200, 2 },
-	{ "/503-for-an-hour", 503, "Retry-After: 3600\r\n", 9, 503, 1 },
-	{ "/500-twice", 500, NULL, 2, 200, 3 },
-	{ "/502-for-ever", 502, NULL, 9, 502, 3 },
-	{ "/504-once", 504, NULL, 1, 200, 2 },
-	{ "/501", 501, NULL, 9, 501, 1 },
-	{ "/429-for-a-second", 429, "Retry-After: 1\r\n", 1, 200, 2 },
-	{ "/429-for-an-hour", 429, "Retry-After: 3600\r\n", 9, 429, 1 },
-	{ "/429-for-nobody-knows-how-long", 429, NULL, 9, 429, 1 },
-	{ "/404", 404, NULL, 9, 404, 1 },
-	{ "/403-with-retry-after", 403, "Retry-After: 1\r\n", 9, 403, 1 },
+    {"/503-for-a-second", 503, "Retry-After: 1\r\n", 1, 200, 2},
+    {"/503-for-an-hour", 503, "Retry-After: 3600\r\n", 9, 503, 1},
+    {"/500-twice", 500, NULL, 2, 200, 3},
+    {"/502-for-ever", 502, NULL, 9, 502, 3},
+    {"/504-once", 504, NULL, 1, 200, 2},
+    {"/501", 501, NULL, 9, 501, 1},
+    {"/429-for-a-second", 429, "Retry-After: 1\r\n", 1, 200, 2},
+    {"/429-for-an-hour", 429, "Retry-After: 3600\r\n", 9, 429, 1},
+    {"/429-for-nobody-knows-how-long", 429, NULL, 9, 429, 1},
+    {"/404", 404, NULL, 9, 404, 1},
+    {"/403-with-retry-after", 403, "Retry-After: 1\r\n", 9, 403, 1},
 };
 
 static void
 test_retry_after(void)
 {
-	struct rule rules[LENGTH(moments) + 1] = { { .path = NULL } };
+	struct rule rules[LENGTH(moments) + 1] = {{.path = NULL}};
 	struct talk t[LENGTH(moments)];
 	int64_t began;
 
 	for (size_t i = 0; i < LENGTH(moments); i++) {
-		rules[i] = (struct rule) { moments[i].path, 1, moments[i].bad,
-			.status = moments[i].status, .head = moments[i].head };
-		t[i] = (struct talk) { .name = moments[i].path + 1,
-			.path = moments[i].path,
-			.kind = ASK_POST };
+		rules[i] = (struct rule){moments[i].path, 1, moments[i].bad,
+		    .status = moments[i].status, .head = moments[i].head};
+		t[i] = (struct talk){.name = moments[i].path + 1,
+		    .path = moments[i].path,
+		    .kind = ASK_POST};
 	}
 	world_open(rules);
 	run_begin();
@@ -986,11 +977,10 @@ static void
 test_retry_at(void)
 {
 	static const struct rule hour[] = {
-		{ "/order", .status = 429, .head = "Retry-After: 3600\r\n" },
-		{ .path = NULL }
-	};
-	static const struct rule sometime[] = { { "/order", .status = 429 },
-		{ .path = NULL } };
+	    {"/order", .status = 429, .head = "Retry-After: 3600\r\n"},
+	    {.path = NULL}};
+	static const struct rule sometime[] = {
+	    {"/order", .status = 429}, {.path = NULL}};
 	time_t now = time(NULL);
 	struct talk t = try(hour, "a rate limit for an hour");
 
@@ -1007,10 +997,10 @@ test_retry_at(void)
 static void
 test_broken_connections(void)
 {
-	static const struct rule thrice[] = { { "/order", .how = HANG_UP },
-		{ .path = NULL } };
-	static const struct rule twice[] = { { "/order", 1, 2, .how = HANG_UP },
-		{ .path = NULL } };
+	static const struct rule thrice[] = {
+	    {"/order", .how = HANG_UP}, {.path = NULL}};
+	static const struct rule twice[] = {
+	    {"/order", 1, 2, .how = HANG_UP}, {.path = NULL}};
 	struct talk t = try(thrice, "three broken connections");
 
 	fails(t.failed ? -1 : 0, &t.err, ERR_UNAVAILABLE,
@@ -1068,16 +1058,16 @@ add_by_directory(struct talk *t)
 {
 	t->begun = t->ended = 0;
 	run_add(w.run,
-	    &(struct run_job) { .begin = begin_by_directory,
+	    &(struct run_job){.begin = begin_by_directory,
 	        .local = talk_local,
 	        .end = talk_end,
-	        .self = t });
+	        .self = t});
 }
 
-static const struct rule moved[] = { { "/old-order", .status = 404,
-	                                 .body = PROBLEM("malformed") },
-	{ "/old-nonce", .status = 404, .body = PROBLEM("malformed") },
-	{ .path = NULL } };
+static const struct rule moved[] = {
+    {"/old-order", .status = 404, .body = PROBLEM("malformed")},
+    {"/old-nonce", .status = 404, .body = PROBLEM("malformed")},
+    {.path = NULL}};
 
 static void
 test_cached_directory(void)
@@ -1087,11 +1077,11 @@ test_cached_directory(void)
 		int64_t age_s;
 		bool used;
 	} table[] = {
-		{ "a directory remembered an hour ago", 3600, true },
-		{ "one of yesterday", DAYS + 1, false },
-		{ "one of tomorrow", -DAYS, false },
+	    {"a directory remembered an hour ago", 3600, true},
+	    {"one of yesterday", DAYS + 1, false},
+	    {"one of tomorrow", -DAYS, false},
 	};
-	struct talk t = { .name = "a", .path = "/x", .kind = ASK_POST };
+	struct talk t = {.name = "a", .path = "/x", .kind = ASK_POST};
 
 	for (size_t i = 0; i < LENGTH(table); i++) {
 		world_open(honest);
@@ -1110,8 +1100,8 @@ test_cached_directory(void)
 static void
 test_outdated_directory(void)
 {
-	struct talk a = { .name = "a", .path = "/", .kind = ASK_POST };
-	struct talk b = { .name = "b", .path = "/", .kind = ASK_POST };
+	struct talk a = {.name = "a", .path = "/", .kind = ASK_POST};
+	struct talk b = {.name = "b", .path = "/", .kind = ASK_POST};
 
 	world_open(moved);
 	remember_directory("/nonce", "/old-order", time(NULL));
@@ -1139,7 +1129,7 @@ test_outdated_directory(void)
 static void
 test_outdated_nonce(void)
 {
-	struct talk a = { .name = "a", .path = "/", .kind = ASK_POST };
+	struct talk a = {.name = "a", .path = "/", .kind = ASK_POST};
 
 	world_open(moved);
 	remember_directory("/old-nonce", "/order", time(NULL));
@@ -1156,9 +1146,9 @@ test_outdated_nonce(void)
 static void
 test_directory_once(void)
 {
-	static const struct rule gone[] = { { "/order", .status = 404 },
-		{ "/old-order", .status = 404 }, { .path = NULL } };
-	struct talk a = { .name = "a", .path = "/", .kind = ASK_POST };
+	static const struct rule gone[] = {{"/order", .status = 404},
+	    {"/old-order", .status = 404}, {.path = NULL}};
+	struct talk a = {.name = "a", .path = "/", .kind = ASK_POST};
 
 	world_open(gone);
 	remember_directory("/nonce", "/old-order", time(NULL));
@@ -1183,12 +1173,11 @@ static void
 test_no_directory(void)
 {
 	static const struct rule html[] = {
-		{ "/directory", .body = "<html>hello</html>" }, { .path = NULL }
-	};
-	static const struct rule busy[] = { { "/directory", 1, 1, .status = 503,
-		                                .head = "Retry-After: 1\r\n" },
-		{ .path = NULL } };
-	struct talk a = { .name = "a", .path = "/order", .kind = ASK_POST };
+	    {"/directory", .body = "<html>hello</html>"}, {.path = NULL}};
+	static const struct rule busy[] = {
+	    {"/directory", 1, 1, .status = 503, .head = "Retry-After: 1\r\n"},
+	    {.path = NULL}};
+	struct talk a = {.name = "a", .path = "/order", .kind = ASK_POST};
 	struct talk b = a;
 	struct err err = ERR_INIT;
 
@@ -1240,26 +1229,25 @@ end_counted(void *self, const struct err *err)
 static void
 try_window(size_t window, int max)
 {
-	static const struct rule some[] = { { "/order", 5, 9, .status = 404 },
-		{ .path = NULL } };
+	static const struct rule some[] = {
+	    {"/order", 5, 9, .status = 404}, {.path = NULL}};
 	struct talk t[30];
 	unsigned ended = 0;
 
 	begun_and_not_ended = most_at_once = 0;
 	world_open(some);
-	run_begin_with(
-	    &(struct run_config) { .window = window, .hits_fd = -1 });
+	run_begin_with(&(struct run_config){.window = window, .hits_fd = -1});
 	for (size_t i = 0; i < LENGTH(t); i++) {
-		t[i] = (struct talk) { .name = "a",
-			.kind = ASK_POST,
-			.path = "/order",
-			.again = i % 7 == 0 };
+		t[i] = (struct talk){.name = "a",
+		    .kind = ASK_POST,
+		    .path = "/order",
+		    .again = i % 7 == 0};
 		t[i].url = xasprintf("%s/order", server.base);
 		run_add(w.run,
-		    &(struct run_job) { .begin = begin_counted,
+		    &(struct run_job){.begin = begin_counted,
 		        .local = talk_local,
 		        .end = end_counted,
-		        .self = &t[i] });
+		        .self = &t[i]});
 	}
 	perform("thirty jobs");
 	is_int(most_at_once, max, "window %zu: so many at once", window);
@@ -1283,15 +1271,14 @@ test_window(void)
 static void
 test_begin(void)
 {
-	struct talk waits = { .name = "a",
-		.path = "/x",
-		.kind = ASK_POST,
-		.later = 3,
-		.later_ms = 20 };
+	struct talk waits = {.name = "a",
+	    .path = "/x",
+	    .kind = ASK_POST,
+	    .later = 3,
+	    .later_ms = 20};
 	struct talk gives_up = {
-		.name = "b", .path = "/y", .kind = ASK_POST, .later = 1
-	};
-	struct talk idle = { .name = "c", .path = "/z", .idle = true };
+	    .name = "b", .path = "/y", .kind = ASK_POST, .later = 1};
+	struct talk idle = {.name = "c", .path = "/z", .idle = true};
 
 	world_open(honest);
 	run_begin();
@@ -1313,11 +1300,10 @@ test_begin(void)
 static void
 test_again(void)
 {
-	static const struct rule first[] = { { "/order", 1, 1, .status = 403 },
-		{ .path = NULL } };
+	static const struct rule first[] = {
+	    {"/order", 1, 1, .status = 403}, {.path = NULL}};
 	struct talk t = {
-		.name = "a", .path = "/order", .kind = ASK_POST, .again = 1
-	};
+	    .name = "a", .path = "/order", .kind = ASK_POST, .again = 1};
 
 	world_open(first);
 	run_begin();
@@ -1341,14 +1327,10 @@ refuse(struct talk *t, struct err *err)
 static void
 test_local(void)
 {
-	struct talk before = { .name = "a",
-		.path = "/order",
-		.kind = ASK_POST,
-		.before = refuse };
-	struct talk behind = { .name = "a",
-		.path = "/order",
-		.kind = ASK_POST,
-		.behind = refuse };
+	struct talk before = {
+	    .name = "a", .path = "/order", .kind = ASK_POST, .before = refuse};
+	struct talk behind = {
+	    .name = "a", .path = "/order", .kind = ASK_POST, .behind = refuse};
 
 	world_open(honest);
 	run_begin();
@@ -1378,17 +1360,17 @@ tick_thrice(void *self, int64_t now, int64_t *next, struct err *err)
 static void
 test_tick(void)
 {
-	static const struct rule silent[] = { { "/silent", .how = SILENCE },
-		{ .path = NULL } };
-	struct talk sent = { .name = "a",
-		.path = "/silent",
-		.kind = ASK_POST,
-		.tick = tick_thrice };
-	struct talk unsent = { .name = "a",
-		.path = "/order",
-		.kind = ASK_POST,
-		.tick = tick_thrice,
-		.delay_ms = LONG_MS };
+	static const struct rule silent[] = {
+	    {"/silent", .how = SILENCE}, {.path = NULL}};
+	struct talk sent = {.name = "a",
+	    .path = "/silent",
+	    .kind = ASK_POST,
+	    .tick = tick_thrice};
+	struct talk unsent = {.name = "a",
+	    .path = "/order",
+	    .kind = ASK_POST,
+	    .tick = tick_thrice,
+	    .delay_ms = LONG_MS};
 
 	world_open(silent);
 	run_begin();
@@ -1447,7 +1429,7 @@ hits_begin(void)
 {
 	must(pipe(hit_pipe) == 0, "pipe");
 	world_open(honest);
-	run_begin_with(&(struct run_config) { .hits_fd = hit_pipe[0] });
+	run_begin_with(&(struct run_config){.hits_fd = hit_pipe[0]});
 }
 
 static void
@@ -1462,18 +1444,18 @@ hits_end(void)
 static void
 test_hits(void)
 {
-	struct talk a = { .name = "a",
-		.path = "/a",
-		.kind = ASK_POST,
-		.delay_ms = LONG_MS,
-		.wake = true,
-		.before = hit_b };
-	struct talk b = { .name = "b",
-		.path = "/b",
-		.kind = ASK_POST,
-		.delay_ms = LONG_MS,
-		.wake = true,
-		.behind = hit_a };
+	struct talk a = {.name = "a",
+	    .path = "/a",
+	    .kind = ASK_POST,
+	    .delay_ms = LONG_MS,
+	    .wake = true,
+	    .before = hit_b};
+	struct talk b = {.name = "b",
+	    .path = "/b",
+	    .kind = ASK_POST,
+	    .delay_ms = LONG_MS,
+	    .wake = true,
+	    .behind = hit_a};
 
 	hits_begin();
 	talk_add(&a);
@@ -1491,16 +1473,16 @@ test_hits(void)
 static void
 test_hit_in_parts(void)
 {
-	struct talk a = { .name = "a",
-		.path = "/a",
-		.kind = ASK_POST,
-		.delay_ms = LONG_MS,
-		.wake = true };
-	struct talk parts = { .name = "c",
-		.path = "/c",
-		.kind = ASK_POST,
-		.before = hit_a_in_part,
-		.behind = hit_a_in_full };
+	struct talk a = {.name = "a",
+	    .path = "/a",
+	    .kind = ASK_POST,
+	    .delay_ms = LONG_MS,
+	    .wake = true};
+	struct talk parts = {.name = "c",
+	    .path = "/c",
+	    .kind = ASK_POST,
+	    .before = hit_a_in_part,
+	    .behind = hit_a_in_full};
 
 	hits_begin();
 	talk_add(&a);
@@ -1519,16 +1501,16 @@ test_hit_in_parts(void)
 static void
 test_no_hit(void)
 {
-	struct talk steady = { .name = "a",
-		.path = "/a",
-		.kind = ASK_POST,
-		.delay_ms = 300,
-		.before = hit_a };
-	struct talk b = { .name = "b",
-		.path = "/b",
-		.kind = ASK_POST,
-		.delay_ms = 300,
-		.wake = true };
+	struct talk steady = {.name = "a",
+	    .path = "/a",
+	    .kind = ASK_POST,
+	    .delay_ms = 300,
+	    .before = hit_a};
+	struct talk b = {.name = "b",
+	    .path = "/b",
+	    .kind = ASK_POST,
+	    .delay_ms = 300,
+	    .wake = true};
 	int64_t began;
 
 	hits_begin();
@@ -1565,18 +1547,18 @@ flood_hits(struct talk *t, struct err *err)
 static void
 test_hits_gone(void)
 {
-	struct talk a = { .name = "a",
-		.path = "/a",
-		.kind = ASK_POST,
-		.delay_ms = 50,
-		.wake = true,
-		.before = close_hits };
-	struct talk flood = { .name = "a",
-		.path = "/a",
-		.kind = ASK_POST,
-		.delay_ms = 50,
-		.before = flood_hits,
-		.behind = flood_hits };
+	struct talk a = {.name = "a",
+	    .path = "/a",
+	    .kind = ASK_POST,
+	    .delay_ms = 50,
+	    .wake = true,
+	    .before = close_hits};
+	struct talk flood = {.name = "a",
+	    .path = "/a",
+	    .kind = ASK_POST,
+	    .delay_ms = 50,
+	    .before = flood_hits,
+	    .behind = flood_hits};
 
 	hits_begin();
 	talk_alone(&a, "a responder that has gone");
@@ -1593,32 +1575,30 @@ test_hits_gone(void)
 static int
 nap(struct talk *t, struct err *err)
 {
-	struct timespec pause = { 0, (long)t->nap_ms * 1000 * 1000 };
+	struct timespec pause = {0, (long)t->nap_ms * 1000 * 1000};
 
 	(void)err;
 	nanosleep(&pause, NULL);
 	return 0;
 }
 
-static const struct rule silent_order[] = { { "/order", 1, 1, .how = SILENCE },
-	{ .path = NULL } };
+static const struct rule silent_order[] = {
+    {"/order", 1, 1, .how = SILENCE}, {.path = NULL}};
 
 static void
 deadline_begin(void)
 {
 	world_open(silent_order);
-	run_begin_with(
-	    &(struct run_config) { .deadline_ms = 100, .hits_fd = -1 });
+	run_begin_with(&(struct run_config){.deadline_ms = 100, .hits_fd = -1});
 }
 
 static void
 test_deadline(void)
 {
-	struct talk sent = { .name = "a", .path = "/order", .kind = ASK_POST };
+	struct talk sent = {.name = "a", .path = "/order", .kind = ASK_POST};
 	struct talk unsent = {
-		.name = "b", .path = "/b", .kind = ASK_POST, .delay_ms = LONG_MS
-	};
-	struct talk other = { .name = "c", .path = "/order", .kind = ASK_POST };
+	    .name = "b", .path = "/b", .kind = ASK_POST, .delay_ms = LONG_MS};
+	struct talk other = {.name = "c", .path = "/order", .kind = ASK_POST};
 
 	deadline_begin();
 	talk_fails(&sent, ERR_LATER, "goes on from here", "a silent CA");
@@ -1636,21 +1616,21 @@ test_deadline(void)
 static void
 test_deadline_between_rows(void)
 {
-	struct talk slow = { .name = "a",
-		.path = "/a",
-		.kind = ASK_POST,
-		.before = nap,
-		.nap_ms = 150 };
-	struct talk done = { .name = "b",
-		.path = "/b",
-		.kind = ASK_POST,
-		.behind = nap,
-		.nap_ms = 150 };
-	struct talk twice = { .name = "c",
-		.path = "/c",
-		.kind = ASK_POST,
-		.delay_ms = LONG_MS,
-		.again = 1 };
+	struct talk slow = {.name = "a",
+	    .path = "/a",
+	    .kind = ASK_POST,
+	    .before = nap,
+	    .nap_ms = 150};
+	struct talk done = {.name = "b",
+	    .path = "/b",
+	    .kind = ASK_POST,
+	    .behind = nap,
+	    .nap_ms = 150};
+	struct talk twice = {.name = "c",
+	    .path = "/c",
+	    .kind = ASK_POST,
+	    .delay_ms = LONG_MS,
+	    .again = 1};
 
 	deadline_begin();
 	talk_fails(&slow, ERR_LATER, NULL, "a machine that took all the time");
@@ -1737,12 +1717,11 @@ account_at(const char *number)
 static void
 test_enroll(void)
 {
-	static const struct rule rules[] = { { "/account", 1, 1, .status = 201,
-		                                 .head = AT("1"),
-		                                 .body = ACCOUNT },
-		{ "/account", 2, 0, .head = AT("1"), .body = ACCOUNT },
-		{ "/account/1", .body = ACCOUNT }, { .path = NULL } };
-	struct enroll e = { .url = NULL };
+	static const struct rule rules[] = {
+	    {"/account", 1, 1, .status = 201, .head = AT("1"), .body = ACCOUNT},
+	    {"/account", 2, 0, .head = AT("1"), .body = ACCOUNT},
+	    {"/account/1", .body = ACCOUNT}, {.path = NULL}};
+	struct enroll e = {.url = NULL};
 	char key[64];
 
 	world_open(rules);
@@ -1786,11 +1765,10 @@ asks_for_existing(unsigned n)
 static void
 test_enroll_lost(void)
 {
-	static const struct rule rules[] = { { "/account", 1, 3,
-		                                 .how = HANG_UP },
-		{ "/account", 4, 0, .head = AT("1"), .body = ACCOUNT },
-		{ .path = NULL } };
-	struct enroll e = { .url = NULL };
+	static const struct rule rules[] = {{"/account", 1, 3, .how = HANG_UP},
+	    {"/account", 4, 0, .head = AT("1"), .body = ACCOUNT},
+	    {.path = NULL}};
+	struct enroll e = {.url = NULL};
 	char key[64];
 
 	world_open(rules);
@@ -1811,17 +1789,15 @@ test_enroll_lost(void)
 static void
 test_enroll_forgotten(void)
 {
-	static const struct rule rules[] = { { "/account", 1, 1, .status = 201,
-		                                 .head = AT("1"),
-		                                 .body = ACCOUNT },
-		{ "/account/1", .status = 400,
-		    .body = PROBLEM("accountDoesNotExist") },
-		{ "/account", 2, 2, .status = 400,
-		    .body = PROBLEM("accountDoesNotExist") },
-		{ "/account", 3, 3, .status = 201, .head = AT("2"),
-		    .body = ACCOUNT },
-		{ .path = NULL } };
-	struct enroll e = { .url = NULL };
+	static const struct rule rules[] = {
+	    {"/account", 1, 1, .status = 201, .head = AT("1"), .body = ACCOUNT},
+	    {"/account/1", .status = 400,
+	        .body = PROBLEM("accountDoesNotExist")},
+	    {"/account", 2, 2, .status = 400,
+	        .body = PROBLEM("accountDoesNotExist")},
+	    {"/account", 3, 3, .status = 201, .head = AT("2"), .body = ACCOUNT},
+	    {.path = NULL}};
+	struct enroll e = {.url = NULL};
 	char key[64];
 
 	world_open(rules);
@@ -1841,20 +1817,18 @@ static void
 test_enroll_refused(void)
 {
 	static const struct rule deactivated[] = {
-		{ "/account", .status = 201, .head = AT("1"),
-		    .body = "{\"status\":\"deactivated\"}" },
-		{ .path = NULL }
-	};
+	    {"/account", .status = 201, .head = AT("1"),
+	        .body = "{\"status\":\"deactivated\"}"},
+	    {.path = NULL}};
 	static const struct rule bound[] = {
-		{ "/directory", .nonce = "",
-		    .body = "{\"newNonce\":\"{base}/nonce\","
-		            "\"newAccount\":\"{base}/account\","
-		            "\"newOrder\":\"{base}/order\","
-		            "\"meta\":{\"externalAccountRequired\":true}}" },
-		{ .path = NULL }
-	};
-	struct enroll e = { .url = NULL };
-	struct enroll existing = { .only_existing = true };
+	    {"/directory", .nonce = "",
+	        .body = "{\"newNonce\":\"{base}/nonce\","
+	                "\"newAccount\":\"{base}/account\","
+	                "\"newOrder\":\"{base}/order\","
+	                "\"meta\":{\"externalAccountRequired\":true}}"},
+	    {.path = NULL}};
+	struct enroll e = {.url = NULL};
+	struct enroll existing = {.only_existing = true};
 
 	world_open(deactivated);
 	fails(do_enroll(&existing), &enroll_err, ERR_PERMISSION,
@@ -1887,15 +1861,14 @@ static void
 test_enroll_locked(void)
 {
 	static const struct rule rules[] = {
-		{ "/account", .status = 201, .head = AT("1"), .body = ACCOUNT },
-		{ .path = NULL }
-	};
-	struct talk t = { .name = "a",
-		.path = "/x",
-		.kind = ASK_POST,
-		.delay_ms = 400,
-		.behind = release_other };
-	struct enroll e = { .issuer = ISSUER, .email = "me@example.com" };
+	    {"/account", .status = 201, .head = AT("1"), .body = ACCOUNT},
+	    {.path = NULL}};
+	struct talk t = {.name = "a",
+	    .path = "/x",
+	    .kind = ASK_POST,
+	    .delay_ms = 400,
+	    .behind = release_other};
+	struct enroll e = {.issuer = ISSUER, .email = "me@example.com"};
 	struct err err = ERR_INIT;
 	char name[LAYOUT_KEY_MAX];
 
@@ -1983,7 +1956,7 @@ sign_leaf(gnutls_x509_crt_t leaf)
 static void
 make_certificate(const struct seen *s, struct buf *body)
 {
-	gnutls_datum_t der = { csr.data, (unsigned int)csr.len }, pem;
+	gnutls_datum_t der = {csr.data, (unsigned int)csr.len}, pem;
 	gnutls_x509_crq_t crq = NULL;
 	gnutls_x509_crt_t leaf = NULL;
 
@@ -2006,7 +1979,7 @@ make_certificate(const struct seen *s, struct buf *body)
 }
 
 #define FINISH(number)                                                         \
-	{ "/finalize/" number, .make = make_finalized },                       \
+	{"/finalize/" number, .make = make_finalized},                         \
 	{                                                                      \
 		"/certificate/" number,                                        \
 		    .make = make_certificate,                                  \
@@ -2015,17 +1988,16 @@ make_certificate(const struct seen *s, struct buf *body)
 	}
 
 /* What is authorized already needs no waiting. */
-static const struct rule quick_ca[] = { { "/order", .status = 201,
-	                                    .head = AT_ORDER("1"),
-	                                    .body = ORDER("ready", "1", "") },
-	FINISH("1"), { .path = NULL } };
+static const struct rule quick_ca[] = {
+    {"/order", .status = 201, .head = AT_ORDER("1"),
+        .body = ORDER("ready", "1", "")},
+    FINISH("1"), {.path = NULL}};
 
-static const struct rule good_ca[] = { { "/order", .status = 201,
-	                                   .head = AT_ORDER("1"),
-	                                   .body = ORDER("pending", "1", "") },
-	{ "/authz/1", .body = AUTHZ("pending", BOTH("1")) },
-	{ "/order/1", .body = ORDER("ready", "1", "") }, FINISH("1"),
-	{ .path = NULL } };
+static const struct rule good_ca[] = {
+    {"/order", .status = 201, .head = AT_ORDER("1"),
+        .body = ORDER("pending", "1", "")},
+    {"/authz/1", .body = AUTHZ("pending", BOTH("1"))},
+    {"/order/1", .body = ORDER("ready", "1", "")}, FINISH("1"), {.path = NULL}};
 
 static struct issue_spec
 spec_of(const char *text)
@@ -2034,12 +2006,12 @@ spec_of(const char *text)
 	struct err err = ERR_INIT;
 
 	must(identifier_parse(text, &names[0], &err) == 0, err.text);
-	return (struct issue_spec) { .name = text,
-		.names = names,
-		.n_names = 1,
-		.key_type = KEY_P256,
-		.n_challenges = 2,
-		.challenges = { CHALLENGE_HTTP01, CHALLENGE_TLSALPN01 } };
+	return (struct issue_spec){.name = text,
+	    .names = names,
+	    .n_names = 1,
+	    .key_type = KEY_P256,
+	    .n_challenges = 2,
+	    .challenges = {CHALLENGE_HTTP01, CHALLENGE_TLSALPN01}};
 }
 
 static struct outcome {
@@ -2078,14 +2050,14 @@ keep_outcome(void *arg, const struct issue_spec *spec, enum issue_outcome o,
 static int
 issue_with(const struct issue_spec *spec, int64_t lock_wait_ms)
 {
-	struct issue_env env = { .store = w.store,
-		.issuer = ISSUER,
-		.ca = server.directory,
-		.account_key = w.key,
-		.lock_wait_ms = lock_wait_ms };
+	struct issue_env env = {.store = w.store,
+	    .issuer = ISSUER,
+	    .ca = server.directory,
+	    .account_key = w.key,
+	    .lock_wait_ms = lock_wait_ms};
 	struct err err = ERR_INIT;
 
-	outcome = (struct outcome) { .reports = 0 };
+	outcome = (struct outcome){.reports = 0};
 	run_begin();
 	env.run = w.run;
 	env.account_url = w.account_url;
@@ -2108,7 +2080,7 @@ issue(void)
 static long long
 left_in_store(const char *folder)
 {
-	struct strings names = { .v = NULL };
+	struct strings names = {.v = NULL};
 	struct err err = ERR_INIT;
 	long long n;
 
@@ -2175,8 +2147,7 @@ save_journal(const char *order, bool with_key, struct err *err)
 	struct issue_spec spec = spec_of(NAME);
 	char url[80];
 	struct journal j = {
-		.key_type = KEY_P256, .n_names = 1, .order_url = url
-	};
+	    .key_type = KEY_P256, .n_names = 1, .order_url = url};
 	struct identifier name = spec.names[0];
 
 	j.names = &name;
@@ -2192,10 +2163,10 @@ static void
 try_resume(const char *what, const char *body, int status, bool with_key,
     const char *wanted)
 {
-	const struct rule rules[] = { quick_ca[0], quick_ca[1], quick_ca[2],
-		{ "/order/2", .body = body, .status = status },
-		{ "/authz/2", .body = AUTHZ("pending", BOTH("2")) },
-		FINISH("2"), { .path = NULL } };
+	const struct rule rules[] = {quick_ca[0], quick_ca[1], quick_ca[2],
+	    {"/order/2", .body = body, .status = status},
+	    {"/authz/2", .body = AUTHZ("pending", BOTH("2"))}, FINISH("2"),
+	    {.path = NULL}};
 	struct issue_spec spec = spec_of(NAME);
 	struct err err = ERR_INIT;
 
@@ -2232,16 +2203,15 @@ static void
 test_resume_valid(void)
 {
 	static const struct rule rules[] = {
-		{ "/order", .status = 201, .head = AT_ORDER("1"),
-		    .body = ORDER("ready", "1", "") },
-		{ "/finalize/1", .make = make_finalized },
-		{ "/order/1", .body = ISSUED("1") },
-		{ "/certificate/1", 1, 3, .how = HANG_UP },
-		{ "/certificate/1", .make = make_certificate,
-		    .head = "Content-Type: application/pem-certificate-chain"
-		            "\r\n" },
-		{ .path = NULL }
-	};
+	    {"/order", .status = 201, .head = AT_ORDER("1"),
+	        .body = ORDER("ready", "1", "")},
+	    {"/finalize/1", .make = make_finalized},
+	    {"/order/1", .body = ISSUED("1")},
+	    {"/certificate/1", 1, 3, .how = HANG_UP},
+	    {"/certificate/1", .make = make_certificate,
+	        .head = "Content-Type: application/pem-certificate-chain"
+	                "\r\n"},
+	    {.path = NULL}};
 	struct issue_spec spec = spec_of(NAME);
 
 	world_open(rules);
@@ -2260,7 +2230,7 @@ test_resume_valid(void)
 static void
 test_other_journal(void)
 {
-	struct journal j = { .key_type = KEY_P384, .n_names = 1 };
+	struct journal j = {.key_type = KEY_P384, .n_names = 1};
 	struct issue_spec spec = spec_of(NAME);
 	struct identifier name = spec.names[0];
 	struct err err = ERR_INIT;
@@ -2290,20 +2260,17 @@ static void
 test_issue_fails(void)
 {
 	static const struct rule limited[] = {
-		{ "/order", .status = 429, .body = PROBLEM("rateLimited"),
-		    .head = "Retry-After: 7200\r\n" },
-		{ .path = NULL }
-	};
-	static const struct rule refused[] = { { "/order", .status = 400,
-		                                   .body = PROBLEM(
-		                                       "rejectedIdentifier") },
-		{ .path = NULL } };
+	    {"/order", .status = 429, .body = PROBLEM("rateLimited"),
+	        .head = "Retry-After: 7200\r\n"},
+	    {.path = NULL}};
+	static const struct rule refused[] = {
+	    {"/order", .status = 400, .body = PROBLEM("rejectedIdentifier")},
+	    {.path = NULL}};
 	static const struct rule denied[] = {
-		{ "/order", .status = 201, .head = AT_ORDER("1"),
-		    .body = ORDER("pending", "1", "") },
-		{ "/authz/1", .body = AUTHZ("deactivated", BOTH("1")) },
-		{ .path = NULL }
-	};
+	    {"/order", .status = 201, .head = AT_ORDER("1"),
+	        .body = ORDER("pending", "1", "")},
+	    {"/authz/1", .body = AUTHZ("deactivated", BOTH("1"))},
+	    {.path = NULL}};
 	time_t now = time(NULL);
 
 	world_open(limited);
@@ -2331,22 +2298,20 @@ static void
 test_other_challenge(void)
 {
 	static const struct rule rules[] = {
-		{ "/order", 1, 1, .status = 201, .head = AT_ORDER("1"),
-		    .body = ORDER("pending", "1", "") },
-		{ "/authz/1", 1, 1, .body = AUTHZ("pending", BOTH("1")) },
-		{ "/order/1", .body = ORDER("invalid", "1", "") },
-		{ "/authz/1",
-		    .body = AUTHZ("invalid", FAILED_BY("http-01", "1")) },
-		{ "/order", .status = 201, .head = AT_ORDER("2"),
-		    .body = ORDER("pending", "2", "") },
-		{ "/authz/2", 1, 1, .body = AUTHZ("pending", BOTH("2")) },
-		{ "/order/2", 1, 1, .body = ORDER("ready", "2", "") },
-		{ "/order/2", .body = ORDER("invalid", "2", "") },
-		{ "/authz/2", 2, 2, .body = AUTHZ("pending", BOTH("2")) },
-		{ "/authz/2",
-		    .body = AUTHZ("invalid", FAILED_BY("tls-alpn-01", "2")) },
-		FINISH("2"), { .path = NULL }
-	};
+	    {"/order", 1, 1, .status = 201, .head = AT_ORDER("1"),
+	        .body = ORDER("pending", "1", "")},
+	    {"/authz/1", 1, 1, .body = AUTHZ("pending", BOTH("1"))},
+	    {"/order/1", .body = ORDER("invalid", "1", "")},
+	    {"/authz/1", .body = AUTHZ("invalid", FAILED_BY("http-01", "1"))},
+	    {"/order", .status = 201, .head = AT_ORDER("2"),
+	        .body = ORDER("pending", "2", "")},
+	    {"/authz/2", 1, 1, .body = AUTHZ("pending", BOTH("2"))},
+	    {"/order/2", 1, 1, .body = ORDER("ready", "2", "")},
+	    {"/order/2", .body = ORDER("invalid", "2", "")},
+	    {"/authz/2", 2, 2, .body = AUTHZ("pending", BOTH("2"))},
+	    {"/authz/2",
+	        .body = AUTHZ("invalid", FAILED_BY("tls-alpn-01", "2"))},
+	    FINISH("2"), {.path = NULL}};
 	struct issue_spec spec = spec_of(NAME);
 
 	world_open(rules);
@@ -2418,7 +2383,7 @@ put_certificate(const char *name, time_t from, time_t to, bool own_key)
 	            crt, crt, key_handle(key), GNUTLS_DIG_SHA256, 0) == 0 &&
 	        gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) == 0 &&
 	        certificate_commit(w.store,
-	            &(struct certificate_new) { .issuer = ISSUER,
+	            &(struct certificate_new){.issuer = ISSUER,
 	                .name = NAME,
 	                .chain = pem.data,
 	                .chain_len = pem.size,
@@ -2428,7 +2393,7 @@ put_certificate(const char *name, time_t from, time_t to, bool own_key)
 	                .n_names = 1,
 	                .url = "https://ca.test/1",
 	                .ca = "https://ca.test/",
-	                .account = "https://ca.test/a" },
+	                .account = "https://ca.test/a"},
 	            &err) == 0,
 	    err.text);
 	gnutls_free(pem.data);
@@ -2491,7 +2456,7 @@ static void
 test_issue_add(void)
 {
 	struct issue_spec spec = spec_of("*.example.com");
-	struct issue_env env = { .store = w.store };
+	struct issue_env env = {.store = w.store};
 	struct err err = ERR_INIT;
 
 	world_open(honest);
@@ -2513,28 +2478,26 @@ on_usr1(int sig)
 }
 
 static const struct rule interrupting[] = {
-	{ "/order", 1, 1, .how = INTERRUPT }, { .path = NULL }
-};
+    {"/order", 1, 1, .how = INTERRUPT}, {.path = NULL}};
 
 static void
 test_interrupted(void)
 {
-	struct talk sent = { .name = "a", .path = "/order", .kind = ASK_POST };
+	struct talk sent = {.name = "a", .path = "/order", .kind = ASK_POST};
 	struct talk unsent = {
-		.name = "b", .path = "/b", .kind = ASK_POST, .delay_ms = LONG_MS
-	};
-	struct talk waits = { .name = "c",
-		.path = "/c",
-		.kind = ASK_POST,
-		.later = 2,
-		.later_ms = LONG_MS };
-	struct talk next = { .name = "d", .path = "/d", .kind = ASK_POST };
-	struct talk *all[] = { &sent, &unsent, &waits, &next };
+	    .name = "b", .path = "/b", .kind = ASK_POST, .delay_ms = LONG_MS};
+	struct talk waits = {.name = "c",
+	    .path = "/c",
+	    .kind = ASK_POST,
+	    .later = 2,
+	    .later_ms = LONG_MS};
+	struct talk next = {.name = "d", .path = "/d", .kind = ASK_POST};
+	struct talk *all[] = {&sent, &unsent, &waits, &next};
 	int64_t began = date_mono_ms();
 
 	signal(SIGUSR1, on_usr1);
 	world_open(interrupting);
-	run_begin_with(&(struct run_config) { .window = 3, .hits_fd = -1 });
+	run_begin_with(&(struct run_config){.window = 3, .hits_fd = -1});
 	for (size_t i = 0; i < LENGTH(all); i++)
 		talk_add(all[i]);
 	perform("a signal while the CA is silent");
@@ -2557,11 +2520,11 @@ test_interrupted(void)
 static void
 test_still_interrupted(void)
 {
-	struct talk t = { .name = "a",
-		.path = "/order",
-		.kind = ASK_POST,
-		.before = nap,
-		.again = 1 };
+	struct talk t = {.name = "a",
+	    .path = "/order",
+	    .kind = ASK_POST,
+	    .before = nap,
+	    .again = 1};
 
 	world_open(honest);
 	run_begin();
@@ -2580,21 +2543,20 @@ test_still_interrupted(void)
 int
 main(void)
 {
-	static void (*const tests[])(void) = { test_signed, test_saved_nonce,
-		test_bad_nonce_for_ever, test_bad_nonce_beside_others,
-		test_bad_nonce_without_one, test_other_problems, test_no_nonce,
-		test_many, test_nobody_signs, test_retry_after, test_retry_at,
-		test_broken_connections, test_cached_directory,
-		test_outdated_directory, test_outdated_nonce,
-		test_directory_once, test_no_directory, test_window, test_begin,
-		test_again, test_local, test_tick, test_hits, test_hit_in_parts,
-		test_no_hit, test_hits_gone, test_deadline,
-		test_deadline_between_rows, test_enroll, test_enroll_lost,
-		test_enroll_forgotten, test_enroll_refused, test_enroll_locked,
-		test_issue, test_resume, test_resume_valid, test_other_journal,
-		test_issue_fails, test_other_challenge, test_issue_locked,
-		test_needless, test_issue_add, test_interrupted,
-		test_still_interrupted };
+	static void (*const tests[])(void) = {test_signed, test_saved_nonce,
+	    test_bad_nonce_for_ever, test_bad_nonce_beside_others,
+	    test_bad_nonce_without_one, test_other_problems, test_no_nonce,
+	    test_many, test_nobody_signs, test_retry_after, test_retry_at,
+	    test_broken_connections, test_cached_directory,
+	    test_outdated_directory, test_outdated_nonce, test_directory_once,
+	    test_no_directory, test_window, test_begin, test_again, test_local,
+	    test_tick, test_hits, test_hit_in_parts, test_no_hit,
+	    test_hits_gone, test_deadline, test_deadline_between_rows,
+	    test_enroll, test_enroll_lost, test_enroll_forgotten,
+	    test_enroll_refused, test_enroll_locked, test_issue, test_resume,
+	    test_resume_valid, test_other_journal, test_issue_fails,
+	    test_other_challenge, test_issue_locked, test_needless,
+	    test_issue_add, test_interrupted, test_still_interrupted};
 
 	log_open("test_run", LOG_ERROR);
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,

@@ -27,9 +27,9 @@ name(const char *text)
 static void
 test_choice(void)
 {
-	static const enum challenge_type both[] = { CHALLENGE_HTTP01,
-		CHALLENGE_TLSALPN01 };
-	static const enum challenge_type dns[] = { CHALLENGE_DNS01 };
+	static const enum challenge_type both[] = {
+	    CHALLENGE_HTTP01, CHALLENGE_TLSALPN01};
+	static const enum challenge_type dns[] = {CHALLENGE_DNS01};
 	struct identifier id = name("www.example.test");
 	enum challenge_type types[SOLVER_TYPES];
 	struct err err = ERR_INIT;
@@ -62,14 +62,13 @@ static void
 test_stored(struct store *store, enum challenge_type type, const char *text,
     const char *file)
 {
-	const struct solver_env env = { .store = store,
-		.issuer = "ca.test-dir" };
+	const struct solver_env env = {.store = store, .issuer = "ca.test-dir"};
 	struct identifier id = name(text);
-	struct order_challenge c = { .type = type,
-		.identifier = &id,
-		.token = TOKEN,
-		.url = "https://ca.test/c",
-		.key_authorization = TOKEN "." THUMB };
+	struct order_challenge c = {.type = type,
+	    .identifier = &id,
+	    .token = TOKEN,
+	    .url = "https://ca.test/c",
+	    .key_authorization = TOKEN "." THUMB};
 	const struct solver *solver = solver_find(type);
 	struct token t;
 	struct err err = ERR_INIT;
@@ -91,14 +90,13 @@ test_stored(struct store *store, enum challenge_type type, const char *text,
 static void
 test_withdraw(struct store *store)
 {
-	const struct solver_env env = { .store = store,
-		.issuer = "ca.test-dir" };
+	const struct solver_env env = {.store = store, .issuer = "ca.test-dir"};
 	struct identifier id = name("192.0.2.1");
-	struct order_challenge c = { .type = CHALLENGE_TLSALPN01,
-		.identifier = &id,
-		.token = TOKEN,
-		.url = "https://ca.test/c",
-		.key_authorization = TOKEN "." THUMB };
+	struct order_challenge c = {.type = CHALLENGE_TLSALPN01,
+	    .identifier = &id,
+	    .token = TOKEN,
+	    .url = "https://ca.test/c",
+	    .key_authorization = TOKEN "." THUMB};
 	struct token t;
 	struct err err = ERR_INIT;
 

@@ -26,7 +26,7 @@ test_account(void)
 {
 	struct key *key = key_new(KEY_P256, &err);
 	struct key *other = key_new(KEY_P256, &err);
-	struct account_files a = { .key = NULL };
+	struct account_files a = {.key = NULL};
 	struct json *record = json_new_object();
 
 	load_account(&a, "where there is no account");
@@ -60,14 +60,14 @@ test_account(void)
 static void
 test_account_foreign(void)
 {
-	static const char *const bad[] = { "", "{", "{}",
-		"{\"status\":\"valid\"}", "{\"location\":5}",
-		"{\"status\":\"valid\",\"location\":\"\"}",
-		"{\"status\":\"valid\",\"location\":\"/acct/1\"}",
-		"{\"status\":\"valid\",\"location\":\"http://example.com/1\"}",
-		"{\"status\":\"deactivated\",\"location\":\"https://ca/1\"}",
-		"{\"status\":1,\"location\":\"https://ca/1\"}" };
-	struct account_files a = { .key = NULL };
+	static const char *const bad[] = {"", "{", "{}",
+	    "{\"status\":\"valid\"}", "{\"location\":5}",
+	    "{\"status\":\"valid\",\"location\":\"\"}",
+	    "{\"status\":\"valid\",\"location\":\"/acct/1\"}",
+	    "{\"status\":\"valid\",\"location\":\"http://example.com/1\"}",
+	    "{\"status\":\"deactivated\",\"location\":\"https://ca/1\"}",
+	    "{\"status\":1,\"location\":\"https://ca/1\"}"};
+	struct account_files a = {.key = NULL};
 	size_t i;
 
 	put(ACCOUNT ".json",

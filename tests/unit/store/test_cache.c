@@ -47,7 +47,7 @@ test_directory(void)
 static void
 test_nonce(void)
 {
-	static const char *const bad[] = { "", "a b", "a\n", "a+b", "\xff" };
+	static const char *const bad[] = {"", "a b", "a\n", "a+b", "\xff"};
 	char *nonce = nonce_cache_take(s, ISSUER);
 	size_t i;
 

@@ -48,7 +48,7 @@ make_pair(struct pair *p, unsigned char serial)
 	gnutls_x509_crt_t crt;
 	gnutls_datum_t pem;
 
-	*p = (struct pair) { .key = BUF_SECRET };
+	*p = (struct pair){.key = BUF_SECRET};
 	if (!key || key_save(key, &p->key, &err) == -1)
 		exit(99);
 	must(gnutls_x509_crt_init(&crt));
@@ -95,17 +95,17 @@ commit(struct store *s, const struct pair *p, const char *url, struct err *err)
 {
 	struct identifier names[2];
 	struct certificate_new c = {
-		.issuer = ISSUER,
-		.name = "www.example.com",
-		.chain = p->chain.data,
-		.chain_len = p->chain.len,
-		.key = p->key.data,
-		.key_len = p->key.len,
-		.names = names,
-		.n_names = 2,
-		.url = url,
-		.ca = "https://localhost:14000/dir",
-		.account = "https://localhost:14000/my-account/1",
+	    .issuer = ISSUER,
+	    .name = "www.example.com",
+	    .chain = p->chain.data,
+	    .chain_len = p->chain.len,
+	    .key = p->key.data,
+	    .key_len = p->key.len,
+	    .names = names,
+	    .n_names = 2,
+	    .url = url,
+	    .ca = "https://localhost:14000/dir",
+	    .account = "https://localhost:14000/my-account/1",
 	};
 
 	if (identifier_parse("www.example.com", &names[0], err) == -1 ||
@@ -190,7 +190,7 @@ test_commit(void)
 	    "\t}\n"
 	    "}";
 	struct store *s = fresh("commit", 0);
-	struct certificate c = { .issuer = NULL };
+	struct certificate c = {.issuer = NULL};
 	struct buf b = BUF_INIT;
 	struct err err = ERR_INIT;
 	struct pair p;
@@ -227,8 +227,7 @@ test_names(void)
 {
 	struct store *s = fresh("names", 0);
 	struct certificate_new bad = {
-		.issuer = ISSUER, .name = "..", .chain = "", .key = ""
-	};
+	    .issuer = ISSUER, .name = "..", .chain = "", .key = ""};
 	struct certificate c;
 	struct err err = ERR_INIT;
 
@@ -244,7 +243,7 @@ test_names(void)
 static void
 test_missing(void)
 {
-	static const char *const suffixes[] = { ".key", ".crt", ".json" };
+	static const char *const suffixes[] = {".key", ".crt", ".json"};
 	struct store *s = fresh("missing", 0);
 	struct certificate c;
 	struct err err = ERR_INIT;
@@ -273,11 +272,11 @@ test_damaged(void)
 	static const struct {
 		const char *suffix, *text;
 	} bad[] = {
-		{ ".json", "" },
-		{ ".json", "[]" },
-		{ ".json", "{" },
-		{ ".crt", "" },
-		{ ".crt", "-----BEGIN CERTIFICATE-----\n" },
+	    {".json", ""},
+	    {".json", "[]"},
+	    {".json", "{"},
+	    {".crt", ""},
+	    {".crt", "-----BEGIN CERTIFICATE-----\n"},
 	};
 	struct store *s = fresh("damaged", 0);
 	struct certificate c;
@@ -361,7 +360,7 @@ static void
 test_list(void)
 {
 	struct store *s = fresh("list", 0);
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct err err = ERR_INIT;
 
 	ok_err(certificate_list(s, &names, &err), &err, "an empty store");
@@ -423,10 +422,10 @@ check_torn(const char *name, int flags, bool with_key)
 	make_pair(&pairs[1], 2);
 	commit(s, &pairs[0], "even", &err);
 	for (n = 1; n < 1000; n++) {
-		intruder = (struct intruder) { .store = s,
-			.pair = &pairs[n % 2],
-			.url = n % 2 ? "odd" : "even",
-			.countdown = n };
+		intruder = (struct intruder){.store = s,
+		    .pair = &pairs[n % 2],
+		    .url = n % 2 ? "odd" : "even",
+		    .countdown = n};
 		if (load(s, with_key, &c, &err) == -1) {
 			diag("%s at %d: %s", name, n, err.text);
 			failed++;
@@ -462,10 +461,10 @@ test_same_meta(void)
 	make_pair(&pairs[1], 2);
 	commit(s, &pairs[0], "u", &err);
 	for (n = 1; n < 1000; n++) {
-		intruder = (struct intruder) { .store = s,
-			.url = "u",
-			.pair = &pairs[n % 2],
-			.countdown = n };
+		intruder = (struct intruder){.store = s,
+		    .url = "u",
+		    .pair = &pairs[n % 2],
+		    .countdown = n};
 		if (load(s, true, &c, &err) == -1)
 			break;
 		unfit += !c.key_matches;
@@ -486,16 +485,15 @@ static void
 test_restless(void)
 {
 	struct store *s = fresh("restless", 0);
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct certificate c;
 	struct err err = ERR_INIT;
 	struct pair pair;
 
 	make_pair(&pair, 1);
 	commit(s, &pair, "0", &err);
-	intruder = (struct intruder) {
-		.store = s, .pair = &pair, .countdown = 1, .restless = true
-	};
+	intruder = (struct intruder){
+	    .store = s, .pair = &pair, .countdown = 1, .restless = true};
 	fails(store_list(s, FOLDER, &names, &err), &err, ERR_LATER, FOLDER,
 	    "a folder that is never the same is given up");
 	fails(load(s, false, &c, &err), &err, ERR_LATER, "www.example.com",

@@ -29,10 +29,10 @@ static void
 test_journal(void)
 {
 	struct identifier names[2];
-	struct journal j = { .names = names,
-		.n_names = 2,
-		.key_type = KEY_P384,
-		.must_staple = true },
+	struct journal j = {.names = names,
+	                   .n_names = 2,
+	                   .key_type = KEY_P384,
+	                   .must_staple = true},
 	               got;
 	struct key *key = key_new(KEY_P384, &err);
 
@@ -75,14 +75,14 @@ test_journal(void)
 static void
 test_journal_damaged(void)
 {
-	static const char *const bad[] = { "", "{}", "{" NAMES "}",
-		"{" REST "}", "{\"names\":[]," REST "}",
-		"{\"names\":[1]," REST "}", "{\"names\":[\"..\"]," REST "}",
-		"{\"names\":[\"a.example\",\"/\"]," REST "}",
-		"{" NAMES ",\"key_type\":\"dsa\",\"must_staple\":false}",
-		"{" NAMES ",\"key_type\":\"p256\",\"must_staple\":0}",
-		"{" NAMES "," REST ",\"order\":\"ftp://x/\"}",
-		"{" NAMES "," REST ",\"order\":7}" };
+	static const char *const bad[] = {"", "{}", "{" NAMES "}", "{" REST "}",
+	    "{\"names\":[]," REST "}", "{\"names\":[1]," REST "}",
+	    "{\"names\":[\"..\"]," REST "}",
+	    "{\"names\":[\"a.example\",\"/\"]," REST "}",
+	    "{" NAMES ",\"key_type\":\"dsa\",\"must_staple\":false}",
+	    "{" NAMES ",\"key_type\":\"p256\",\"must_staple\":0}",
+	    "{" NAMES "," REST ",\"order\":\"ftp://x/\"}",
+	    "{" NAMES "," REST ",\"order\":7}"};
 	struct journal got;
 	size_t i;
 

@@ -15,30 +15,29 @@ static void
 test_issuer(void)
 {
 	static const char *const vectors[][2] = {
-		{ "https://acme-v02.api.letsencrypt.org/directory",
-		    "acme-v02.api.letsencrypt.org-directory" },
-		{ "https://acme-staging-v02.api.letsencrypt.org/directory",
-		    "acme-staging-v02.api.letsencrypt.org-directory" },
-		{ "https://acme.zerossl.com/v2/DV90",
-		    "acme.zerossl.com-v2-dv90" },
-		{ "https://dv.acme-v02.api.pki.goog/directory",
-		    "dv.acme-v02.api.pki.goog-directory" },
-		{ "https://localhost:14000/dir", "localhost-14000-dir" },
-		{ "https://ca.internal:9000/acme/acme/directory",
-		    "ca.internal-9000-acme-acme-directory" },
-		{ "https://CA.Example/", "ca.example" },
-		{ "https://ca.example", "ca.example" },
-		{ "https://ca.example//a//", "ca.example-a" },
-		{ "https://ca.example/-a-/?q=1/2#f", "ca.example-a" },
-		{ "https://ca.example:443/dir", "ca.example-443-dir" },
-		{ "https://u:p@ca.example/dir", "ca.example-dir" },
-		{ "https://[2001:db8::1]:14000/dir", "2001-db8--1-14000-dir" },
-		{ "https://ca.example/a%20b%2Fc", "ca.example-a_b-c" },
-		{ "https://ca.example/a/../b", "ca.example-a--b" },
+	    {"https://acme-v02.api.letsencrypt.org/directory",
+	        "acme-v02.api.letsencrypt.org-directory"},
+	    {"https://acme-staging-v02.api.letsencrypt.org/directory",
+	        "acme-staging-v02.api.letsencrypt.org-directory"},
+	    {"https://acme.zerossl.com/v2/DV90", "acme.zerossl.com-v2-dv90"},
+	    {"https://dv.acme-v02.api.pki.goog/directory",
+	        "dv.acme-v02.api.pki.goog-directory"},
+	    {"https://localhost:14000/dir", "localhost-14000-dir"},
+	    {"https://ca.internal:9000/acme/acme/directory",
+	        "ca.internal-9000-acme-acme-directory"},
+	    {"https://CA.Example/", "ca.example"},
+	    {"https://ca.example", "ca.example"},
+	    {"https://ca.example//a//", "ca.example-a"},
+	    {"https://ca.example/-a-/?q=1/2#f", "ca.example-a"},
+	    {"https://ca.example:443/dir", "ca.example-443-dir"},
+	    {"https://u:p@ca.example/dir", "ca.example-dir"},
+	    {"https://[2001:db8::1]:14000/dir", "2001-db8--1-14000-dir"},
+	    {"https://ca.example/a%20b%2Fc", "ca.example-a_b-c"},
+	    {"https://ca.example/a/../b", "ca.example-a--b"},
 	};
-	static const char *const bad[] = { "", "ca.example/dir", "https://",
-		"https:///dir", "https://ca.example/%zz",
-		"https://ca.example/%4", "https://ca.example/%00" };
+	static const char *const bad[] = {"", "ca.example/dir", "https://",
+	    "https:///dir", "https://ca.example/%zz", "https://ca.example/%4",
+	    "https://ca.example/%00"};
 	char url[400];
 	size_t i;
 
@@ -102,12 +101,12 @@ static void
 test_accounts(void)
 {
 	static const char *const vectors[][2] = {
-		{ "", "default/default" },
-		{ " ", "default/default" },
-		{ "Me+Tag@Example.org", "me_plus_tag@example.org/me_plus_tag" },
-		{ " me@example.com ", "me@example.com/me" },
-		{ "@x", "@x/x" },
-		{ "noat", "noat/noat" },
+	    {"", "default/default"},
+	    {" ", "default/default"},
+	    {"Me+Tag@Example.org", "me_plus_tag@example.org/me_plus_tag"},
+	    {" me@example.com ", "me@example.com/me"},
+	    {"@x", "@x/x"},
+	    {"noat", "noat/noat"},
 	};
 	char want[200];
 	size_t i;

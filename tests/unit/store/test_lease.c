@@ -287,9 +287,8 @@ test_updated(void)
 static void
 test_malformed(void)
 {
-	static const char *const bad[] = { "", "{", "[]", "null",
-		"{\"created\":5}", "{\"updated\":\"yesterday\"}", "{}",
-		"\x80\xff" };
+	static const char *const bad[] = {"", "{", "[]", "null",
+	    "{\"created\":5}", "{\"updated\":\"yesterday\"}", "{}", "\x80\xff"};
 	char *big = xcalloc(1, 10001);
 	size_t i;
 

@@ -15,19 +15,19 @@ static void
 test_round(struct store *s)
 {
 	struct identifier names[2];
-	struct state st = { .names = names,
-		.n_names = 2,
-		.key_type = KEY_RSA3072,
-		.must_staple = true,
-		.challenges = "tls-alpn-01",
-		.failures = 3,
-		.failed_at = 1800000000,
-		.next_try = 1800006000,
-		.code = ERR_LATER,
-		.type = "rateLimited",
-		.config = "0a1b" };
+	struct state st = {.names = names,
+	    .n_names = 2,
+	    .key_type = KEY_RSA3072,
+	    .must_staple = true,
+	    .challenges = "tls-alpn-01",
+	    .failures = 3,
+	    .failed_at = 1800000000,
+	    .next_try = 1800006000,
+	    .code = ERR_LATER,
+	    .type = "rateLimited",
+	    .config = "0a1b"};
 	struct state got;
-	struct strings list = { .v = NULL };
+	struct strings list = {.v = NULL};
 	struct err err = ERR_INIT;
 
 	identifier_parse("a.example.test", &names[0], &err);
@@ -68,11 +68,10 @@ test_round(struct store *s)
 static void
 test_bad(struct store *s)
 {
-	static const char *const bad[] = { "", "[]", "{\"failure\":5}",
-		"{\"failure\":{\"failures\":-1}}",
-		"{\"request\":{\"names\":[5]}}",
-		"{\"request\":{\"names\":[\"../x\"]}}",
-		"{\"failure\":{\"failures\":99999999999999}}" };
+	static const char *const bad[] = {"", "[]", "{\"failure\":5}",
+	    "{\"failure\":{\"failures\":-1}}", "{\"request\":{\"names\":[5]}}",
+	    "{\"request\":{\"names\":[\"../x\"]}}",
+	    "{\"failure\":{\"failures\":99999999999999}}"};
 	struct state got;
 	struct err err = ERR_INIT;
 

@@ -111,8 +111,8 @@ make_folder(const char *path)
 static void
 make_old(const char *path)
 {
-	const struct timespec times[2] = { { .tv_sec = 1000000000 },
-		{ .tv_sec = 1000000000 } };
+	const struct timespec times[2] = {
+	    {.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
 
 	utimensat(AT_FDCWD, in_root(path), times, AT_SYMLINK_NOFOLLOW);
 }
@@ -188,7 +188,7 @@ static const char *
 listing(struct store *s, const char *key)
 {
 	static char text[PATH_SIZE];
-	struct strings names = { .n = 0 };
+	struct strings names = {.n = 0};
 	struct err err = ERR_INIT;
 	size_t i, n = 0;
 
@@ -209,9 +209,9 @@ commit_gen(struct store *s, int gen, struct err *err)
 {
 	char text[3][32];
 	struct store_object objects[3] = {
-		{ .name = "www.key" },
-		{ .name = "www.crt" },
-		{ .name = "www.json" },
+	    {.name = "www.key"},
+	    {.name = "www.crt"},
+	    {.name = "www.json"},
 	};
 	size_t i;
 
@@ -277,8 +277,8 @@ generation(void)
 static int
 leftovers(void)
 {
-	static const char *const folders[] = { "certificates/ca",
-		"autocert/commit", FOLDER };
+	static const char *const folders[] = {
+	    "certificates/ca", "autocert/commit", FOLDER};
 	char command[4 * PATH_SIZE];
 	size_t i;
 	int n = 0, c;
@@ -309,10 +309,10 @@ test_open(void)
 		enum err_code code;
 		const char *text;
 	} bad[] = {
-		{ "s3://bucket/prefix", ERR_CONFIG, "s3://" },
-		{ "gs://bucket", ERR_CONFIG, "gs://" },
-		{ "ftp://host/x", ERR_CONFIG, "unknown storage provider" },
-		{ "://", ERR_CONFIG, "unknown storage provider" },
+	    {"s3://bucket/prefix", ERR_CONFIG, "s3://"},
+	    {"gs://bucket", ERR_CONFIG, "gs://"},
+	    {"ftp://host/x", ERR_CONFIG, "unknown storage provider"},
+	    {"://", ERR_CONFIG, "unknown storage provider"},
 	};
 	struct err err;
 	struct store *s;
@@ -360,12 +360,12 @@ test_open(void)
 static void
 test_keys(void)
 {
-	static const char *const bad[] = { "", "/", "/a", "a/", "a//b", ".",
-		"..", "a/../b", "a/./b", ".hidden", "a/.b.tmp", "a\nb", "a\x7f",
-		"a/\x1b[1m", "m\xc3\xbcnchen" };
+	static const char *const bad[] = {"", "/", "/a", "a/", "a//b", ".",
+	    "..", "a/../b", "a/./b", ".hidden", "a/.b.tmp", "a\nb", "a\x7f",
+	    "a/\x1b[1m", "m\xc3\xbcnchen"};
 	char longest[300];
 	struct store *s = fresh("keys", 0);
-	struct store_object object = { "../x", "x", 1 };
+	struct store_object object = {"../x", "x", 1};
 	struct err err = ERR_INIT;
 	struct buf b = BUF_INIT;
 	size_t i;
@@ -529,7 +529,7 @@ static void
 test_links(void)
 {
 	struct store *s = fresh("links", 0);
-	struct store_object object = { "www.key", "new", 3 };
+	struct store_object object = {"www.key", "new", 3};
 	struct err err = ERR_INIT;
 	struct buf b = BUF_INIT;
 
@@ -573,7 +573,7 @@ static void
 check_commit(const char *name, int flags)
 {
 	struct store *s = fresh(name, flags);
-	struct store_object object = { "www.key", "other", 5 };
+	struct store_object object = {"www.key", "other", 5};
 	struct err err = ERR_INIT;
 
 	ok_err(commit_gen(s, 1, &err), &err, "%s: the first", name);
@@ -613,8 +613,7 @@ check_commit(const char *name, int flags)
 static void
 test_commit(void)
 {
-	static const int unable[] = { EINVAL, ENOSYS, EOPNOTSUPP, EXDEV,
-		EBUSY };
+	static const int unable[] = {EINVAL, ENOSYS, EOPNOTSUPP, EXDEV, EBUSY};
 	struct err err = ERR_INIT;
 	struct store *s;
 	size_t i;
@@ -729,10 +728,10 @@ test_full(void)
 	struct rlimit old, small;
 	char big[8192];
 	struct store_object objects[] = {
-		{ "www.key", "2\n", 2 },
-		{ "www.crt", big, sizeof(big) },
+	    {"www.key", "2\n", 2},
+	    {"www.crt", big, sizeof(big)},
 	};
-	struct err err[3] = { ERR_INIT, ERR_INIT, ERR_INIT };
+	struct err err[3] = {ERR_INIT, ERR_INIT, ERR_INIT};
 	int rc[3];
 
 	memset(big, 'x', sizeof(big));
@@ -899,10 +898,10 @@ check_every_kill(const char *name, int flags)
 static int
 share_drafts(void)
 {
-	struct flock range = { .l_type = F_RDLCK,
-		.l_whence = SEEK_SET,
-		.l_start = GUARD_DRAFT,
-		.l_len = 1 };
+	struct flock range = {.l_type = F_RDLCK,
+	    .l_whence = SEEK_SET,
+	    .l_start = GUARD_DRAFT,
+	    .l_len = 1};
 	int fd = open(in_root("autocert/.lock"), O_RDWR | O_CLOEXEC);
 
 	if (fd == -1 || fcntl(fd, F_OFD_SETLK, &range) == -1)
@@ -915,8 +914,8 @@ test_sweep(void)
 {
 	static const char draft[] = "certificates/ca/.www.0123456789abcdef.new";
 	static const char temp[] = "certificates/ca/.x.0123456789abcdef.tmp";
-	static const char *const foreign[] = { "certificates/ca/.nfs0123",
-		"certificates/ca/31415926", "certificates/ca/x.new" };
+	static const char *const foreign[] = {"certificates/ca/.nfs0123",
+	    "certificates/ca/31415926", "certificates/ca/x.new"};
 	struct store *s = fresh("sweep", 0);
 	struct err err = ERR_INIT;
 	size_t i;
@@ -974,16 +973,16 @@ static void
 test_recovery(void)
 {
 	static const char *const bad[] = {
-		"",
-		"\n",
-		FOLDER,
-		FOLDER "\nwww.key",
-		"../../outside\nwww.key\nwww.crt\nwww.json\n",
-		FOLDER "\n../../../x\nwww.crt\nwww.json\n",
-		FOLDER "\nwww.key\nwww.crt\nwww.json\nfourth\n",
-		FOLDER "\n.lock\n",
-		"/tmp\nx\n",
-		NULL,
+	    "",
+	    "\n",
+	    FOLDER,
+	    FOLDER "\nwww.key",
+	    "../../outside\nwww.key\nwww.crt\nwww.json\n",
+	    FOLDER "\n../../../x\nwww.crt\nwww.json\n",
+	    FOLDER "\nwww.key\nwww.crt\nwww.json\nfourth\n",
+	    FOLDER "\n.lock\n",
+	    "/tmp\nx\n",
+	    NULL,
 	};
 	struct store *s = fresh("recovery", 0);
 	struct err err = ERR_INIT;

@@ -20,7 +20,7 @@ static struct err err;
 static struct token
 make_token(const char *type, const char *name, const char *token)
 {
-	struct token t = { .type = "" };
+	struct token t = {.type = ""};
 
 	snprintf(t.type, sizeof(t.type), "%s", type);
 	snprintf(t.token, sizeof(t.token), "%s", token);
@@ -105,46 +105,44 @@ static void
 test_token_hostile(void)
 {
 	static const char *const bad[] = {
-		"",
-		"[]",
-		"{",
-		"{}",
-		"{" TOK "," KA "," ID "}",
-		"{" TYPE "," KA "," ID "}",
-		"{" TYPE "," TOK "," ID "}",
-		"{" TYPE "," TOK "," KA "}",
-		"{\"type\":\"\"," TOK "," KA "," ID "}",
-		"{\"type\":\"HTTP 01\"," TOK "," KA "," ID "}",
-		"{\"type\":\"http-01-http-01-http-01-http-01-\"," TOK "," KA
-		"," ID "}",
-		"{\"type\":1," TOK "," KA "," ID "}",
-		"{" TYPE ",\"token\":\"\",\"keyAuthorization\":\"." THUMB
-		"\"," ID "}",
-		"{" TYPE
-		",\"token\":\"../x\",\"keyAuthorization\":\"../x." THUMB
-		"\"," ID "}",
-		"{" TYPE ",\"token\":\"a=\",\"keyAuthorization\":\"a=." THUMB
-		"\"," ID "}",
-		"{" TYPE ",\"token\":\"abd\"," KA "," ID "}",
-		"{" TYPE ",\"token\":\"abc." THUMB "\"," KA "," ID "}",
-		"{" TYPE "," TOK ",\"keyAuthorization\":\"abc\"," ID "}",
-		"{" TYPE "," TOK ",\"keyAuthorization\":\"abc." THUMB "x\"," ID
-		"}",
-		"{" TYPE "," TOK ",\"keyAuthorization\":\"abc.9jg46WB3rR_AHD-"
-		"EBXdN7cBkH1WOu0tA3M9fm21mqT\\n\"," ID "}",
-		"{" TYPE "," TOK "," KA ",\"identifier\":\"www.example.com\"}",
-		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\"}}",
-		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"ip\","
-		"\"value\":\"www.example.com\"}}",
-		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
-		"\"value\":\"192.0.2.1\"}}",
-		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
-		"\"value\":\"../www.example.com\"}}",
-		"{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
-		"\"value\":\"evil.example.com\"}}",
-		"{" TYPE "," TYPE "," TOK "," KA "," ID "}",
+	    "",
+	    "[]",
+	    "{",
+	    "{}",
+	    "{" TOK "," KA "," ID "}",
+	    "{" TYPE "," KA "," ID "}",
+	    "{" TYPE "," TOK "," ID "}",
+	    "{" TYPE "," TOK "," KA "}",
+	    "{\"type\":\"\"," TOK "," KA "," ID "}",
+	    "{\"type\":\"HTTP 01\"," TOK "," KA "," ID "}",
+	    "{\"type\":\"http-01-http-01-http-01-http-01-\"," TOK "," KA "," ID
+	    "}",
+	    "{\"type\":1," TOK "," KA "," ID "}",
+	    "{" TYPE ",\"token\":\"\",\"keyAuthorization\":\"." THUMB "\"," ID
+	    "}",
+	    "{" TYPE ",\"token\":\"../x\",\"keyAuthorization\":\"../x." THUMB
+	    "\"," ID "}",
+	    "{" TYPE ",\"token\":\"a=\",\"keyAuthorization\":\"a=." THUMB
+	    "\"," ID "}",
+	    "{" TYPE ",\"token\":\"abd\"," KA "," ID "}",
+	    "{" TYPE ",\"token\":\"abc." THUMB "\"," KA "," ID "}",
+	    "{" TYPE "," TOK ",\"keyAuthorization\":\"abc\"," ID "}",
+	    "{" TYPE "," TOK ",\"keyAuthorization\":\"abc." THUMB "x\"," ID "}",
+	    "{" TYPE "," TOK ",\"keyAuthorization\":\"abc.9jg46WB3rR_AHD-"
+	    "EBXdN7cBkH1WOu0tA3M9fm21mqT\\n\"," ID "}",
+	    "{" TYPE "," TOK "," KA ",\"identifier\":\"www.example.com\"}",
+	    "{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\"}}",
+	    "{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"ip\","
+	    "\"value\":\"www.example.com\"}}",
+	    "{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
+	    "\"value\":\"192.0.2.1\"}}",
+	    "{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
+	    "\"value\":\"../www.example.com\"}}",
+	    "{" TYPE "," TOK "," KA ",\"identifier\":{\"type\":\"dns\","
+	    "\"value\":\"evil.example.com\"}}",
+	    "{" TYPE "," TYPE "," TOK "," KA "," ID "}",
 	};
-	struct token got = { .type = "kept" };
+	struct token got = {.type = "kept"};
 	char token[514], text[2048];
 	size_t i;
 
