@@ -42,8 +42,10 @@ static struct {
 	const char *password_file;
 	struct export_file files[FILES_MAX];
 	struct export export;
-} opt = {.export = {.open = {.mode = 0644, .gid = (gid_t)-1},
-             .with_key = {.mode = 0600, .gid = (gid_t)-1}}};
+} opt = {
+    .export = {.open = {.mode = 0644, .gid = (gid_t)-1},
+        .with_key = {.mode = 0600, .gid = (gid_t)-1}},
+};
 
 /* The working folder's, as it is now; kept for good. */
 static const char *
@@ -188,16 +190,22 @@ take_option(int val, const char *arg, struct err *err)
 		name, required_argument, NULL, (form) + 1                      \
 	}
 
-static const struct option options[] = {{"all", no_argument, NULL, OPT_ALL},
-    FORM("cert", EXPORT_CERT), FORM("chain", EXPORT_CHAIN),
-    FORM("combined", EXPORT_COMBINED), FORM("fullchain", EXPORT_FULLCHAIN),
-    FORM("key", EXPORT_KEY), FORM("pkcs12", EXPORT_PKCS12),
+static const struct option options[] = {
+    {"all", no_argument, NULL, OPT_ALL},
+    FORM("cert", EXPORT_CERT),
+    FORM("chain", EXPORT_CHAIN),
+    FORM("combined", EXPORT_COMBINED),
+    FORM("fullchain", EXPORT_FULLCHAIN),
+    FORM("key", EXPORT_KEY),
+    FORM("pkcs12", EXPORT_PKCS12),
     {"key-mode", required_argument, NULL, OPT_KEY_MODE},
     {"mode", required_argument, NULL, OPT_MODE},
     {"on-change", required_argument, NULL, OPT_ON_CHANGE},
     {"owner", required_argument, NULL, OPT_OWNER},
     {"pkcs12-password-file", required_argument, NULL, OPT_PASSWORD_FILE},
-    {"to", required_argument, NULL, OPT_TO}, {NULL, 0, NULL, 0}};
+    {"to", required_argument, NULL, OPT_TO},
+    {NULL, 0, NULL, 0},
+};
 
 static const struct cmd cmd = {.name = "autocert-export",
     .usage = "autocert-export [-qv] [-c file] [--ca url] [--cert file] "

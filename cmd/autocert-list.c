@@ -28,7 +28,9 @@ enum { DAY_S = 24 * 60 * 60 };
 enum { OPT_SETTINGS = 1 };
 
 static const struct option options[] = {
-    {"settings", no_argument, NULL, OPT_SETTINGS}, {NULL, 0, NULL, 0}};
+    {"settings", no_argument, NULL, OPT_SETTINGS},
+    {NULL, 0, NULL, 0},
+};
 
 static bool settings_only;
 

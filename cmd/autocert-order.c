@@ -97,7 +97,9 @@ static const struct option options[] = {
     {"deploy-hook", required_argument, NULL, OPT_DEPLOY_HOOK},
     {"force", no_argument, NULL, OPT_FORCE},
     {"jobs", required_argument, NULL, OPT_JOBS},
-    {"key-type", required_argument, NULL, OPT_KEY_TYPE}, {NULL, 0, NULL, 0}};
+    {"key-type", required_argument, NULL, OPT_KEY_TYPE},
+    {NULL, 0, NULL, 0},
+};
 
 static const struct cmd cmd = {.name = "autocert-order",
     .usage = "autocert-order [-qv] [-c file] [--ca url] [--cert-name name] "

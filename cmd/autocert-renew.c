@@ -50,7 +50,9 @@ static const struct option options[] = {
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},
     {"force", no_argument, NULL, OPT_FORCE},
     {"jobs", required_argument, NULL, OPT_JOBS},
-    {"list-due", no_argument, NULL, OPT_LIST_DUE}, {NULL, 0, NULL, 0}};
+    {"list-due", no_argument, NULL, OPT_LIST_DUE},
+    {NULL, 0, NULL, 0},
+};
 
 static const struct cmd cmd = {.name = "autocert-renew",
     .usage = "autocert-renew [-qv] [-c file] [--ca url] [--dir path] "

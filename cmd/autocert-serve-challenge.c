@@ -21,7 +21,9 @@ enum { OPT_HTTP = 1, OPT_NO_REDIRECT, OPT_TLS };
 static struct {
 	struct responder_config config;
 	bool http_given, tls_given;
-} opt = {.config = {.redirect = true, .hits_fd = -1}};
+} opt = {
+    .config = {.redirect = true, .hits_fd = -1},
+};
 
 /* What there is to wait for beside connections. */
 struct waiting {
@@ -70,7 +72,9 @@ option(int val, const char *arg, struct err *err)
 static const struct option options[] = {
     {"http", required_argument, NULL, OPT_HTTP},
     {"no-redirect", no_argument, NULL, OPT_NO_REDIRECT},
-    {"tls", required_argument, NULL, OPT_TLS}, {NULL, 0, NULL, 0}};
+    {"tls", required_argument, NULL, OPT_TLS},
+    {NULL, 0, NULL, 0},
+};
 
 static const struct cmd cmd = {.name = "autocert-serve-challenge",
     .usage = "autocert-serve-challenge [-qv] [-c file] [--dir dir] "

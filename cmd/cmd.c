@@ -110,10 +110,13 @@ static const char shared_shorts[] = "c:vqhV";
 static const struct option shared_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"exit-unchanged", required_argument, NULL, OPT_EXIT_UNCHANGED},
-    {"help", no_argument, NULL, 'h'}, {"json", no_argument, NULL, OPT_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {"json", no_argument, NULL, OPT_JSON},
     {"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
-    {"quiet", no_argument, NULL, 'q'}, {"verbose", no_argument, NULL, 'v'},
-    {"version", no_argument, NULL, 'V'}};
+    {"quiet", no_argument, NULL, 'q'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"version", no_argument, NULL, 'V'},
+};
 
 static void
 print_usage(FILE *to)

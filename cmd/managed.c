@@ -241,9 +241,14 @@ static const struct member {
 	const char *name;
 	int (*take)(
 	    struct managed_cert *c, const struct yaml *value, struct err *err);
-} members[] = {{"challenge", take_challenge}, {"names", take_names},
-    {"cert_name", take_cert_name}, {"key_type", take_key_type},
-    {"must_staple", take_must_staple}, {"deploy_hook", take_deploy_hook}};
+} members[] = {
+    {"challenge", take_challenge},
+    {"names", take_names},
+    {"cert_name", take_cert_name},
+    {"key_type", take_key_type},
+    {"must_staple", take_must_staple},
+    {"deploy_hook", take_deploy_hook},
+};
 
 enum { MEMBERS = sizeof(members) / sizeof(*members) };
 

@@ -79,7 +79,8 @@ static const struct setting {
 	const char *key;
 	enum kind kind;
 	int (*check)(struct settings *s, struct err *err);
-} table[ROWS] = {[AUTOCERT] = {"autocert", SWITCH, NULL},
+} table[ROWS] = {
+    [AUTOCERT] = {"autocert", SWITCH, NULL},
     [CA] = {"autocert_ca", TEXT, check_ca},
     [EMAIL] = {"autocert_email", TRIMMED, check_email},
     [USE_STAGING] = {"autocert_use_staging", SWITCH, NULL},
@@ -95,12 +96,14 @@ static const struct setting {
     [CERTIFICATE_DIRS] = {"autocert_certificate_dirs", WORDS, NULL},
     [ORDER_COVERED] = {"autocert_order_covered_names", SWITCH, NULL},
     [DEPLOY_HOOKS] = {"autocert_deploy_hooks", TEXT, NULL},
-    [HOOK_TIMEOUT] = {"autocert_hook_timeout", TEXT, check_timeout}};
+    [HOOK_TIMEOUT] = {"autocert_hook_timeout", TEXT, check_timeout},
+};
 
 #define ON(row) (SETTINGS_OPT + 2 * (int)(row))
 #define OFF(row) (ON(row) + 1)
 
-static const struct option options[] = {{"ca", required_argument, NULL, ON(CA)},
+static const struct option options[] = {
+    {"ca", required_argument, NULL, ON(CA)},
     {"dir", required_argument, NULL, ON(DIR)},
     {"eab-key-id", required_argument, NULL, ON(EAB_KEY_ID)},
     {"eab-mac-key-file", required_argument, NULL, ON(EAB_MAC_KEY)},
@@ -112,7 +115,8 @@ static const struct option options[] = {{"ca", required_argument, NULL, ON(CA)},
     {"staging", no_argument, NULL, ON(USE_STAGING)},
     {"trusted-ca", required_argument, NULL, ON(TRUSTED_CA)},
     {"trusted-ca-file", required_argument, NULL, ON(TRUSTED_CA_FILE)},
-    {"trusted-ca-only", no_argument, NULL, ON(TRUSTED_CA_ONLY)}};
+    {"trusted-ca-only", no_argument, NULL, ON(TRUSTED_CA_ONLY)},
+};
 
 const struct option *
 settings_options(size_t *n)

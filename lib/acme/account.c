@@ -290,9 +290,13 @@ ask_save(void *self, struct asks *asks, struct err *err)
 struct account *
 account_new(const struct account_spec *spec, struct err *err)
 {
-	static const struct step steps[] = {{"find", ask_find, got_find},
-	    {"new", ask_new, got_new}, {"update", ask_update, got_update},
-	    {"save", ask_save, NULL}, {NULL, NULL, NULL}};
+	static const struct step steps[] = {
+	    {"find", ask_find, got_find},
+	    {"new", ask_new, got_new},
+	    {"update", ask_update, got_update},
+	    {"save", ask_save, NULL},
+	    {NULL, NULL, NULL},
+	};
 	struct account *a;
 
 	if (spec->url && url_check_acme("account URL", spec->url, err) == -1)

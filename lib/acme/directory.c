@@ -140,7 +140,9 @@ directory_fetch_init(
     struct directory_fetch *f, const char *url, struct directory *directory)
 {
 	static const struct step steps[] = {
-	    {"directory", ask_directory, got_directory}, {NULL, NULL, NULL}};
+	    {"directory", ask_directory, got_directory},
+	    {NULL, NULL, NULL},
+	};
 
 	*f = (struct directory_fetch){.url = url, .directory = directory};
 	flow_init(&f->flow, url, steps, SIZE_MAX, f);

@@ -758,16 +758,21 @@ ask_install(void *self, struct asks *asks, struct err *err)
 
 enum { ROW_CLEANUP = 6 };
 
-static const struct step steps[] = {{"new-order", ask_new_order, got_new_order},
+static const struct step steps[] = {
+    {"new-order", ask_new_order, got_new_order},
     {"journal", ask_journal, NULL},
     {"authorizations", ask_authorizations, got_authorization},
-    {"present", ask_present, NULL}, {"respond", ask_respond, got_respond},
+    {"present", ask_present, NULL},
+    {"respond", ask_respond, got_respond},
     {"until-ready", ask_until_ready, got_until_ready},
-    [ROW_CLEANUP] = {"cleanup", ask_cleanup, NULL}, {"key", ask_key, got_key},
+    [ROW_CLEANUP] = {"cleanup", ask_cleanup, NULL},
+    {"key", ask_key, got_key},
     {"finalize", ask_finalize, got_finalize},
     {"until-valid", ask_until_valid, got_until_valid},
     {"certificate", ask_certificate, got_certificate},
-    {"install", ask_install, NULL}, {NULL, NULL, NULL}};
+    {"install", ask_install, NULL},
+    {NULL, NULL, NULL},
+};
 
 /* RFC 8555, 7.4: the identifiers, in the order they were given. */
 static char *

@@ -210,7 +210,9 @@ renewal_fetch_init(struct renewal_fetch *f, const char *name,
     const char *renewal_info_url, const char *cert_id)
 {
 	static const struct step steps[] = {
-	    {"renewal-info", ask_renewal, got_renewal}, {NULL, NULL, NULL}};
+	    {"renewal-info", ask_renewal, got_renewal},
+	    {NULL, NULL, NULL},
+	};
 
 	*f = (struct renewal_fetch){.retry_after = -1};
 	f->url = xasprintf("%s%s%s", renewal_info_url,

@@ -116,7 +116,8 @@ static const struct field {
 	int width, min, max;
 	size_t at;
 	const char *const *names;
-} fields[] = {{'Y', 0, 4, 1, YEAR_MAX, offsetof(struct parts, year), NULL},
+} fields[] = {
+    {'Y', 0, 4, 1, YEAR_MAX, offsetof(struct parts, year), NULL},
     {'y', 0, 2, 0, 99, offsetof(struct parts, year), NULL},
     {'m', 0, 2, 1, 12, offsetof(struct parts, month), NULL},
     {'d', 0, 2, 1, 31, offsetof(struct parts, day), NULL},
@@ -127,7 +128,8 @@ static const struct field {
     {'b', 0, 0, 0, 0, offsetof(struct parts, month), months},
     {'a', 0, 0, 0, 0, offsetof(struct parts, weekday), days_short},
     {'A', 0, 0, 0, 0, offsetof(struct parts, weekday), days_long},
-    {0, 0, 0, 0, 0, 0, NULL}};
+    {0, 0, 0, 0, 0, 0, NULL},
+};
 
 static bool
 next_is_digit(const struct text *in)

@@ -143,7 +143,9 @@ static int
 decode(const struct base64 *as, const char *text, size_t len, struct buf *out)
 {
 	struct decoder d = {
-	    .as = as, .out = {.max = out->max, .secret = out->secret}};
+	    .as = as,
+	    .out = {.max = out->max, .secret = out->secret},
+	};
 	int rc = decode_all(&d, text, len);
 
 	if (rc == 0)

@@ -289,7 +289,9 @@ bool
 crowd_accept(struct crowd *crowd, int fd, enum conn_kind kind,
     void (*ready)(struct watch *w), void *owner)
 {
-	union address from = {.any = {.sa_family = AF_UNSPEC}};
+	union address from = {
+	    .any = {.sa_family = AF_UNSPEC},
+	};
 	int got = accept_one(fd, &from);
 
 	if (got == -1 && is_out_of_room(errno)) {

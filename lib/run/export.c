@@ -36,19 +36,25 @@ static const struct form {
 	const char *name;
 	unsigned int parts;
 	bool pkcs12;
-} forms[EXPORT_FORMS] = {[EXPORT_CERT] = {"cert", LEAF, false},
+} forms[EXPORT_FORMS] = {
+    [EXPORT_CERT] = {"cert", LEAF, false},
     [EXPORT_CHAIN] = {"chain", ISSUERS, false},
     [EXPORT_FULLCHAIN] = {"fullchain", LEAF | ISSUERS, false},
     [EXPORT_KEY] = {"key", KEY, false},
     [EXPORT_COMBINED] = {"combined", LEAF | ISSUERS | KEY, false},
-    [EXPORT_PKCS12] = {"pkcs12", LEAF | ISSUERS | KEY, true}};
+    [EXPORT_PKCS12] = {"pkcs12", LEAF | ISSUERS | KEY, true},
+};
 
 /* What a certificate's folder below export.to holds. */
 static const struct {
 	enum export_form form;
 	const char *name;
-} to_files[] = {{EXPORT_CERT, "cert.pem"}, {EXPORT_CHAIN, "chain.pem"},
-    {EXPORT_FULLCHAIN, "fullchain.pem"}, {EXPORT_KEY, "privkey.pem"}};
+} to_files[] = {
+    {EXPORT_CERT, "cert.pem"},
+    {EXPORT_CHAIN, "chain.pem"},
+    {EXPORT_FULLCHAIN, "fullchain.pem"},
+    {EXPORT_KEY, "privkey.pem"},
+};
 
 enum { TO_FILES = sizeof(to_files) / sizeof(to_files[0]) };
 

@@ -151,7 +151,9 @@ try_listen(const union address *a)
 static void
 learn_port(struct where *w, struct listener *l)
 {
-	union address a = {.any = {.sa_family = AF_UNSPEC}};
+	union address a = {
+	    .any = {.sa_family = AF_UNSPEC},
+	};
 	socklen_t len = sizeof(a);
 
 	if (getsockname(l->fd[l->n - 1], &a.any, &len) == -1)

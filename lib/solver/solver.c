@@ -84,7 +84,8 @@ solver_withdraw(const struct solver_env *env, const struct identifier *id,
 
 static const struct solver solvers[] = {
     {CHALLENGE_HTTP01, true, false, present_stored, cleanup_stored},
-    {CHALLENGE_TLSALPN01, true, false, present_stored, cleanup_stored}};
+    {CHALLENGE_TLSALPN01, true, false, present_stored, cleanup_stored},
+};
 
 const struct solver *
 solver_find(enum challenge_type type)
