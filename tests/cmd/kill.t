@@ -55,19 +55,12 @@ pair()
 	    tr '\n' ' '
 }
 
-# Temporary files are swept by later runs, once they are an hour old.  A lock
-# whose holder is gone holds nobody off, which the next run shows.
+# Temporary files and drafts are swept by later commits, an empty folder by the
+# next order; a lock whose holder is gone holds nobody off, as the next run shows.
 leftovers()
 {
-	find "$T/store" \( -name '.*.new' -o -path '*/orders/*' -o \
+	find "$T/store" -type f \( -path '*/orders/*' -o \
 	    -path '*/challenge_tokens/*' \) ! -name '.*.tmp'
-}
-
-restore()
-{
-	rm -rf "$T/store"
-	cp -a "$T/$1" "$T/store"
-	: >"$CA_LOG"
 }
 
 # -- register ----------------------------------------------------------------
