@@ -55,12 +55,20 @@ pair()
 	    tr '\n' ' '
 }
 
-# Temporary files and drafts are swept by later commits, an empty folder by the
-# next order; a lock whose holder is gone holds nobody off, as the next run shows.
+# Temporary files and drafts are swept by later commits, what is left of a
+# journal without its order by the next order; a lock whose holder is gone holds
+# nobody off, as the next run shows.
 leftovers()
 {
-	find "$T/store" -type f \( -path '*/orders/*' -o \
+	find "$T/store" -type f \( -path '*/orders/*/order.json' -o \
 	    -path '*/challenge_tokens/*' \) ! -name '.*.tmp'
+}
+
+restore()
+{
+	rm -rf "$T/store"
+	cp -a "$T/$1" "$T/store"
+	: >"$CA_LOG"
 }
 
 # -- register ----------------------------------------------------------------
