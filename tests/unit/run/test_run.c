@@ -79,6 +79,7 @@ must(bool cond, const char *what)
 struct seen {
 	char method[8], path[64], body[BODY_SIZE];
 	char nonce[32]; /* given with the answer */
+	int64_t when;   /* date_mono_ms() */
 };
 
 static struct log {
@@ -168,6 +169,13 @@ static const char *
 nonce_of(const struct seen *s)
 {
 	return member(s, "protected", "nonce");
+}
+
+/* How long the n-th request to a path came after the one before. */
+static int64_t
+pause_before(const char *path, unsigned n)
+{
+	return find(path, n)->when - find(path, n - 1)->when;
 }
 
 /* RFC 8555, 6.5: no nonce twice, and none that the CA has not given. */
@@ -295,6 +303,7 @@ answer_request(
 	        sscanf(text, "%7s %63s", s->method, s->path) == 2,
 	    "a request");
 	snprintf(s->body, sizeof(s->body), "%s", body);
+	s->when = date_mono_ms();
 	seen->n += !is_repeated(s);
 	rule = find_rule(rules, s->path);
 	if (rule->how == INTERRUPT)
@@ -781,18 +790,25 @@ test_bad_nonce_for_ever(void)
 	    {"/order", .status = 400, .body = PROBLEM("badNonce")},
 	    {.path = NULL}};
 	struct talk t = {.name = "a", .path = "/order", .kind = ASK_POST};
+	struct talk busy = {
+	    .name = "b", .path = "/busy", .kind = ASK_POST, .again = 200};
 	bool chained = true;
 
 	world_open(never);
 	run_begin();
-	talk_alone(&t, "nonces refused for ever");
+	talk_add(&t);
+	talk_add(&busy);
+	perform("nonces refused for ever, and another job that needs some");
 	is_int(t.status, 400, "are an answer at last");
 	is_int(count("/order"), 20, "after twenty tries");
+	is_int(count("/busy"), 201, "while the other goes on");
 	for (unsigned i = 2; i <= count("/order"); i++)
 		chained &= strcmp(nonce_of(find("/order", i)),
 		               find("/order", i - 1)->nonce) == 0;
 	ok(chained, "each with the nonce of the refusal before");
-	is_int(count("/nonce"), 1, "and none that was asked for");
+	is_int(count("/nonce"), 2, "and none but the first was asked for");
+	talk_release(&t);
+	talk_release(&busy);
 	world_close();
 }
 
@@ -852,6 +868,31 @@ test_other_problems(void)
 	world_close();
 }
 
+/* So often that any idle moment adds up. */
+static void
+try_many_without(const struct rule *rules)
+{
+	struct talk t = {.name = "a", .path = "/order", .kind = ASK_POST};
+	struct err err = ERR_INIT;
+	int64_t began;
+	int failed = 0;
+
+	world_open(rules);
+	began = date_mono_ms();
+	buf_clear(&events);
+	for (int i = 0; i < 60; i++) {
+		run_begin();
+		talk_add(&t);
+		must(run_all(w.run, &err) == 0, err.text);
+		run_end();
+		failed += t.failed;
+	}
+	is_int(failed, 60, "sixty runs without a nonce all fail");
+	ok(date_mono_ms() - began < PROMPT_MS, "at once");
+	talk_release(&t);
+	world_close();
+}
+
 static void
 test_no_nonce(void)
 {
@@ -875,6 +916,7 @@ test_no_nonce(void)
 	fails(t.failed ? -1 : 0, &t.err, ERR_PROTOCOL, "no Replay-Nonce",
 	    "it says so");
 	world_close();
+	try_many_without(broken);
 	t = try(once, "newNonce with two bad moments");
 	ok(!t.failed, "is asked again");
 	world_close();
@@ -946,7 +988,6 @@ test_retry_after(void)
 {
 	struct rule rules[LENGTH(moments) + 1] = {{.path = NULL}};
 	struct talk t[LENGTH(moments)];
-	int64_t began;
 
 	for (size_t i = 0; i < LENGTH(moments); i++) {
 		rules[i] = (struct rule){moments[i].path, 1, moments[i].bad,
@@ -959,9 +1000,13 @@ test_retry_after(void)
 	run_begin();
 	for (size_t i = 0; i < LENGTH(moments); i++)
 		talk_add(&t[i]);
-	began = date_mono_ms();
 	perform("a CA's bad moments");
-	ok(date_mono_ms() - began >= 1000, "a second is waited for");
+	ok(pause_before("/503-for-a-second", 2) >= 1000 &&
+	        pause_before("/429-for-a-second", 2) >= 1000,
+	    "the second that the CA asks for is waited");
+	ok(pause_before("/500-twice", 2) >= 500 &&
+	        pause_before("/500-twice", 3) >= 1000,
+	    "where it says nothing, a while, and then a longer one");
 	for (size_t i = 0; i < LENGTH(moments); i++) {
 		is_int(t[i].status, moments[i].final, "%s: the final answer",
 		    t[i].name);
@@ -1165,6 +1210,60 @@ test_directory_once(void)
 	perform("a directory fetched in this very run");
 	is_int(a.err.http, 404, "leads nowhere");
 	is_int(count("/directory"), 2, "and is not fetched again");
+	talk_release(&a);
+	world_close();
+}
+
+/* One that is known to be out of date is not used by the next run. */
+static void
+test_outdated_and_gone(void)
+{
+	static const struct rule busy[] = {{"/old-order", .status = 404},
+	    {"/directory", 1, 1, .status = 503,
+	        .head = "Retry-After: 3600\r\n"},
+	    {.path = NULL}};
+	struct talk a = {.name = "a", .path = "/", .kind = ASK_POST};
+
+	world_open(busy);
+	remember_directory("/nonce", "/old-order", time(NULL));
+	run_begin();
+	add_by_directory(&a);
+	perform("a new directory that cannot be had now");
+	fails(a.failed ? -1 : 0, &a.err, ERR_UNAVAILABLE, "directory",
+	    "is the reason");
+	is_int(a.ended, 1, "for an end");
+	run_end();
+	run_begin();
+	add_by_directory(&a);
+	perform("the next run");
+	ok_err(a.failed ? -1 : 0, &a.err, "has it");
+	is_int(count("/old-order"), 1, "and forgot the old one");
+	talk_release(&a);
+	world_close();
+}
+
+/* So often that any idle moment adds up. */
+static void
+test_directory_at_once(void)
+{
+	struct talk a = {.name = "a", .path = "/x", .kind = ASK_GET};
+	int64_t began;
+
+	world_open(honest);
+	began = date_mono_ms();
+	buf_clear(&events);
+	for (int i = 0; i < 60; i++) {
+		struct err err = ERR_INIT;
+
+		directory_cache_forget(w.store, ISSUER);
+		run_begin();
+		talk_add(&a);
+		must(run_all(w.run, &err) == 0, err.text);
+		run_end();
+	}
+	is_int(count("/directory"), 60, "a directory fetched sixty times");
+	is_int(count("/x"), 60, "for sixty requests");
+	ok(date_mono_ms() - began < PROMPT_MS, "is never waited for");
 	talk_release(&a);
 	world_close();
 }
@@ -1427,9 +1526,11 @@ hit_a_in_full(struct talk *t, struct err *err)
 static void
 hits_begin(void)
 {
-	must(pipe(hit_pipe) == 0, "pipe");
 	world_open(honest);
-	run_begin_with(&(struct run_config){.hits_fd = hit_pipe[0]});
+	/* now, so that the server has no end of it */
+	must(pipe(hit_pipe) == 0, "pipe");
+	run_begin_with(&(struct run_config){
+	    .hits_fd = hit_pipe[0], .deadline_ms = PROMPT_MS});
 }
 
 static void
@@ -1440,7 +1541,7 @@ hits_end(void)
 	close(hit_pipe[1]);
 }
 
-/* Nobody waits ten minutes: what ends, a hit has ended. */
+/* Nobody has ten minutes: what ends well, a hit has ended. */
 static void
 test_hits(void)
 {
@@ -1497,7 +1598,7 @@ test_hit_in_parts(void)
 	hits_end();
 }
 
-/* What is not to be woken keeps its time, and so does what was not hit. */
+/* What is not to be woken keeps its time. */
 static void
 test_no_hit(void)
 {
@@ -1506,21 +1607,12 @@ test_no_hit(void)
 	    .kind = ASK_POST,
 	    .delay_ms = 300,
 	    .before = hit_a};
-	struct talk b = {.name = "b",
-	    .path = "/b",
-	    .kind = ASK_POST,
-	    .delay_ms = 300,
-	    .wake = true};
 	int64_t began;
 
 	hits_begin();
-	talk_add(&steady);
-	talk_add(&b);
 	began = date_mono_ms();
-	perform("a validation that concerns nothing that waits for one");
+	talk_alone(&steady, "a validation that nothing waits for");
 	ok(date_mono_ms() - began >= 300, "ends no delay");
-	talk_release(&steady);
-	talk_release(&b);
 	hits_end();
 }
 
@@ -1544,30 +1636,37 @@ flood_hits(struct talk *t, struct err *err)
 	return hit(much, err);
 }
 
+/* What a job that waits for half a second costs, in clock ticks. */
+static clock_t
+cost_of(struct talk *t, const char *what)
+{
+	clock_t began;
+
+	hits_begin();
+	began = clock();
+	talk_alone(t, what);
+	began = clock() - began;
+	ok(!t->failed, "is missed by nobody");
+	hits_end();
+	return began;
+}
+
 static void
 test_hits_gone(void)
 {
-	struct talk a = {.name = "a",
+	struct talk t = {.name = "a",
 	    .path = "/a",
 	    .kind = ASK_POST,
-	    .delay_ms = 50,
-	    .wake = true,
-	    .before = close_hits};
-	struct talk flood = {.name = "a",
-	    .path = "/a",
-	    .kind = ASK_POST,
-	    .delay_ms = 50,
-	    .before = flood_hits,
-	    .behind = flood_hits};
+	    .delay_ms = 500,
+	    .wake = true};
+	clock_t cost = cost_of(&t, "a responder that says nothing");
 
-	hits_begin();
-	talk_alone(&a, "a responder that has gone");
-	ok(!a.failed, "is missed by nobody");
-	hits_end();
-	hits_begin();
-	talk_alone(&flood, "one that sends a line without an end");
-	ok(!flood.failed, "is not listened to");
-	hits_end();
+	t.before = close_hits;
+	ok(cost_of(&t, "one that has gone") < 3 * cost + CLOCKS_PER_SEC / 20,
+	    "nor is it asked again and again");
+	t.before = t.behind = flood_hits;
+	t.delay_ms = 50;
+	cost_of(&t, "one that sends a line without an end");
 }
 
 /* -- deadlines ------------------------------------------------------------- */
@@ -2549,14 +2648,15 @@ main(void)
 	    test_many, test_nobody_signs, test_retry_after, test_retry_at,
 	    test_broken_connections, test_cached_directory,
 	    test_outdated_directory, test_outdated_nonce, test_directory_once,
-	    test_no_directory, test_window, test_begin, test_again, test_local,
-	    test_tick, test_hits, test_hit_in_parts, test_no_hit,
-	    test_hits_gone, test_deadline, test_deadline_between_rows,
-	    test_enroll, test_enroll_lost, test_enroll_forgotten,
-	    test_enroll_refused, test_enroll_locked, test_issue, test_resume,
-	    test_resume_valid, test_other_journal, test_issue_fails,
-	    test_other_challenge, test_issue_locked, test_needless,
-	    test_issue_add, test_interrupted, test_still_interrupted};
+	    test_outdated_and_gone, test_directory_at_once, test_no_directory,
+	    test_window, test_begin, test_again, test_local, test_tick,
+	    test_hits, test_hit_in_parts, test_no_hit, test_hits_gone,
+	    test_deadline, test_deadline_between_rows, test_enroll,
+	    test_enroll_lost, test_enroll_forgotten, test_enroll_refused,
+	    test_enroll_locked, test_issue, test_resume, test_resume_valid,
+	    test_other_journal, test_issue_fails, test_other_challenge,
+	    test_issue_locked, test_needless, test_issue_add, test_interrupted,
+	    test_still_interrupted};
 
 	log_open("test_run", LOG_ERROR);
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
