@@ -165,7 +165,7 @@ static int
 take_cert_name(
     struct managed_cert *c, const struct yaml *value, struct err *err)
 {
-	const char *text;
+	const char *text = NULL;
 	char safe[NAME_MAX_LEN + 1];
 
 	if (scalar(value, &text, err) == -1)
@@ -181,7 +181,7 @@ take_cert_name(
 static int
 take_key_type(struct managed_cert *c, const struct yaml *value, struct err *err)
 {
-	const char *text;
+	const char *text = NULL;
 
 	if (scalar(value, &text, err) == -1)
 		return -1;
@@ -207,7 +207,7 @@ static int
 take_challenge(
     struct managed_cert *c, const struct yaml *value, struct err *err)
 {
-	const char *text;
+	const char *text = NULL;
 
 	if (scalar(value, &text, err) == -1 ||
 	    solver_parse(text, c->challenges, &c->n_challenges, err) == -1) {
@@ -221,7 +221,7 @@ static int
 take_deploy_hook(
     struct managed_cert *c, const struct yaml *value, struct err *err)
 {
-	const char *text;
+	const char *text = NULL;
 
 	if (scalar(value, &text, err) == -1)
 		return -1;
