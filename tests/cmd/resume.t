@@ -348,6 +348,12 @@ else
 	is "$status" 74 "a disk that is full" || diag "$err"
 	like "$err" 'No space left' "with the reason"
 	is "$(requests newOrder)" 0 "before anything is ordered"
+	# the lock would fit, and the key of the order would not
+	anew
+	on_tmpfs 'echo >"$1/room"
+		! cat /dev/zero >"$1/fill" 2>/dev/null && rm "$1/room"'
+	is "$status" 74 "a disk with room for one small file" || diag "$err"
+	is "$(requests newOrder)" 0 "is found out by the probe"
 	anew
 	on_tmpfs 'mount -o remount,ro "$1"'
 	like "$status" '^7[47]$' "a disk that is read-only" || diag "$err"
